@@ -1,0 +1,159 @@
+"""Tell the caller how its request stands: one shape for every way of asking.
+
+Three readers, three fields: people read `because` beside the ruling's notes, code reads `state`, `human_decision` and
+`retry`, a model reads `agent_message`. A timeout is never told as a denial. Policy's near misses are not in here: to an
+agent they would be a recipe.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from approvers.grant import Grant, GrantState
+from approvers.request import Because, Request, RequestState
+from approvers.times import stamp
+
+SETTLED = frozenset({GrantState.ACTIVE, GrantState.REVOKING, GrantState.REVOKED, GrantState.FAILED})
+
+
+def settled(request: Request, grant: Grant | None) -> bool:
+    """Tell whether there is nothing left to wait for: decided, and the grant, if any, past MINTING."""
+    if request.state is RequestState.PENDING:
+        return False
+    return request.plan is None or request.state is not RequestState.APPROVED or (
+        grant is not None and grant.state in SETTLED
+    )  # fmt: skip
+
+
+def answer(request: Request, grant: Grant | None, version: int) -> dict[str, Any]:
+    """Return the JSON body that reads a request."""
+    return {
+        "id": request.id,
+        "handle": request.handle,
+        "version": version,
+        "state": request.state,
+        "because": request.because,
+        "human_decision": request.human_decision,
+        "retry": retry(request, grant),
+        "agent_message": agent_message(request, grant),
+        "principal": request.principal,
+        "actor": request.actor,
+        "action": request.action.action,
+        "resource": request.action.resource,
+        "waiting_for": waiting_for(request),
+        "ruling": {
+            "effect": request.ruling.effect,
+            "rules": [{"name": hit.name, "effect": hit.effect, "note": hit.note} for hit in request.ruling.rules],
+            "policy_sha256": request.ruling.policy_sha256,
+        },
+        "risk": {
+            "level": request.ruling.risk.level,
+            "score": request.ruling.risk.score,
+            "points": [part.model_dump(mode="json") for part in request.ruling.risk.points],
+        },
+        "reviews": [
+            {"reviewer": one.reviewer, "verdict": one.verdict, "reason": one.reason, "at": stamp(one.at)}
+            for one in request.reviews
+        ],
+        "submitted_at": stamp(request.submitted_at),
+        "expires_at": stamp(request.expires_at),
+        "decided_at": stamp(request.decided_at) if request.decided_at else None,
+        "action_digest": request.action_digest,
+        "consumed_at": stamp(request.consumed_at) if request.consumed_at else None,
+        "grant": grant_answer(grant) if grant else None,
+        "receipt": None,
+    }
+
+
+def grant_answer(grant: Grant) -> dict[str, Any]:
+    """Return the JSON that reads a grant."""
+    proof = grant.proof
+    return {
+        "id": grant.id,
+        "request_id": grant.request_id,
+        "handle": grant.handle,
+        "state": grant.state,
+        "principal": grant.principal,
+        "actor": grant.actor,
+        "role": grant.plan.role,
+        "account": grant.plan.account,
+        "actions": list(grant.plan.actions),
+        "resources": list(grant.plan.resources),
+        "ttl_seconds": grant.plan.ttl_seconds,
+        "ends_at": stamp(grant.ends_at) if grant.ends_at else None,
+        "expiration": stamp(grant.expiration) if grant.expiration else None,
+        "ending": grant.ending.model_dump(mode="json") if grant.ending else None,
+        "trouble": grant.trouble,
+        "failure": grant.failure,
+        "proof": {
+            "kind": proof.kind,
+            "at": stamp(proof.at),
+            "seconds": float(proof.seconds),
+            "refused": proof.refused,
+            "asked": proof.asked,
+        }
+        if proof
+        else None,
+    }
+
+
+def waiting_for(request: Request) -> dict[str, int]:
+    """Return how many people of which groups are still missing; empty unless the request waits."""
+    return dict(request.tally().missing) if request.state is RequestState.PENDING else {}
+
+
+def retry(request: Request, grant: Grant | None) -> str:
+    """Say what to do with the same ask: wait on the `same_key`, make a `new_request`, or `no` more."""
+    if request.state is RequestState.PENDING:
+        return "same_key"
+    if request.state is RequestState.APPROVED:
+        return "new_request" if grant and grant.state is GrantState.FAILED else "no"
+    return "new_request" if request.because is Because.NOBODY_ANSWERED else "no"
+
+
+def agent_message(request: Request, grant: Grant | None) -> str:
+    """Return the sentence for the model that asked."""
+    match request.state:
+        case RequestState.PENDING:
+            groups = " and ".join(f"{count} of {group}" for group, count in sorted(waiting_for(request).items()))
+            return (
+                f"Not approved. Waiting for {groups} until {stamp(request.expires_at)}. Ask again with `wait`. "
+                "Do not act, and do not look for another way."
+            )
+        case RequestState.APPROVED:
+            return _approved(request, grant)
+        case RequestState.DENIED if request.because is Because.NOT_EVALUATED:
+            return "Not approved: policy could not be evaluated. That is our fault, no judgement. Tell your operator."
+        case RequestState.DENIED:
+            return f"Denied. Do not retry it or work round it. {_what_would_help(request)}"
+        case RequestState.EXPIRED if request.because is Because.NOBODY_REACHED:
+            return "Expired: no reviewer was ever shown this. This is our fault, no decision. Tell your operator."
+        case RequestState.EXPIRED:
+            return "Expired. Nobody said no, nobody said yes; no answer is not a yes. You may ask once more."
+        case RequestState.CANCELLED:
+            return "Withdrawn by the asker or its owner. Stop."
+
+
+def _approved(request: Request, grant: Grant | None) -> str:
+    if request.plan is None:
+        if request.consumed_at:
+            return "This approval has been used. Ask again for another action."
+        return f"Approved for exactly this action, once. Consume it with digest {request.action_digest} before you act."
+    match grant.state if grant else None:
+        case None | GrantState.PENDING | GrantState.MINTING:
+            return "Approved; the credential is being minted. Ask again with `wait`."
+        case GrantState.ACTIVE:
+            assert grant is not None and grant.ends_at is not None
+            return f"Approved for exactly this action until {stamp(grant.ends_at)}. Collect the credential."
+        case GrantState.FAILED:
+            return "Approved, but no credential could be issued. Nothing was granted. You may ask once more."
+        case _:
+            return "The credential has been ended. Stop."
+
+
+def _what_would_help(request: Request) -> str:
+    notes = [hit.note for hit in request.ruling.rules if hit.note and request.because is Because.RULE]
+    words = [one.reason for one in request.reviews if one.verdict == "deny" and one.reason]
+    if said := " ".join(notes or words):
+        return f"What was said: {said}"
+    return "No reason was given; ask a person before you ask for something else."

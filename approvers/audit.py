@@ -1,0 +1,139 @@
+"""Turn what happened into records: canonical bytes, one hash chain per subject.
+
+A subject is a request (`req_…`; its grant's records are in the same chain) or `sys` (policy, configuration, keys,
+sign-ins, refusals). `n` counts up from 1 and `prev` is the SHA-256 of the subject's last body, so that one story can be
+handed over and checked alone. Bodies are stored and verified as bytes, never serialised again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from approvers.times import stamp
+
+SYSTEM = "sys"
+MAX_INT = 2**53
+
+
+class NotCanonical(ValueError):
+    """The value is outside the closed domain in which our bytes equal RFC 8785's."""
+
+
+@dataclass(frozen=True)
+class By:
+    """Say who did it: the person or caller (None: Countersign itself), and the identity that proved it."""
+
+    person: str | None
+    iss: str
+    sub: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Hold what a record will say, before its place in the chain is known."""
+
+    subject: str
+    type: str
+    by: By
+    via: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Head:
+    """Name the end of a chain: the number of its last record and the SHA-256 (hex) of that record's bytes."""
+
+    n: int = 0
+    prev: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Hold one finished record: where it belongs, and the exact bytes to store."""
+
+    subject: str
+    n: int
+    body: bytes
+
+
+def canonical(value: object) -> bytes:
+    """Return the RFC 8785 bytes of a value of str, int, bool, None, list and dict with ASCII keys.
+
+    Raises:
+        NotCanonical: a float, a long integer, a lone surrogate, a non-ASCII key or another type.
+    """
+    _check(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def head_of(body: bytes, n: int) -> Head:
+    """Return the head of a chain whose last record, number `n`, has these bytes."""
+    return Head(n, hashlib.sha256(body).hexdigest())
+
+
+def link(drafts: Iterable[Draft], at: datetime, heads: Mapping[str, Head]) -> list[Entry]:
+    """Give each draft its place: number, link to the record before it, time. A subject without head begins one."""
+    ends, entries = dict(heads), []
+    for draft in drafts:
+        head = ends.get(draft.subject, Head())
+        body = canonical(
+            {
+                "at": stamp(at),
+                "by": {"iss": draft.by.iss, "person": draft.by.person, "sub": draft.by.sub},
+                "data": dict(draft.data),
+                "n": head.n + 1,
+                "prev": head.prev,
+                "subject": draft.subject,
+                "type": draft.type,
+                "v": 1,
+                "via": draft.via,
+            }
+        )
+        entries.append(Entry(draft.subject, head.n + 1, body))
+        ends[draft.subject] = head_of(body, head.n + 1)
+    return entries
+
+
+def check_chain(subject: str, bodies: Sequence[bytes]) -> None:
+    """Raise ValueError, naming the first bad record, unless these stored bodies are one whole chain."""
+    head = Head()
+    for n, body in enumerate(bodies, 1):
+        record = json.loads(body)
+        if (record["subject"], record["n"], record["prev"]) != (subject, n, head.prev):
+            raise ValueError(f"record {n} of {subject} does not continue the chain")
+        if canonical(record) != body:
+            raise ValueError(f"record {n} of {subject} is not in canonical form")
+        head = head_of(body, n)
+
+
+def _check(value: object) -> None:
+    match value:
+        case None | bool():
+            pass
+        case str():
+            _check_text(value)
+        case int():
+            if abs(value) >= MAX_INT:
+                raise NotCanonical(f"the integer {value} is not below 2^53; write it as text")
+        case list() | tuple():
+            for item in value:
+                _check(item)
+        case dict():
+            for key, item in value.items():
+                if not isinstance(key, str) or not key.isascii():
+                    raise NotCanonical(f"the key {key!r} is not ASCII text")
+                _check(item)
+        case _:
+            raise NotCanonical(f"{type(value).__name__} has no canonical form here")
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise NotCanonical("text holds a lone surrogate") from error

@@ -1,0 +1,260 @@
+"""Own the life of a request: its record, its one table, and every move.
+
+Policy's ruling opens it DENIED, APPROVED or PENDING; reviews, expiry and withdrawal close it. The functions take and
+return values; `now` is the store's time, and the caller commits what comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from approvers.action import Action
+from approvers.errors import AlreadyDecided, Expired, Forbidden, Outdated
+from approvers.grant import Grant, Plan
+from approvers.ids import grant_of
+from approvers.machine import Table, check_move
+from approvers.quorum import Review, Tally, tally
+from approvers.ruling import Facts, Ruling, may_review
+from approvers.times import Moment, stamp
+
+MINT_WITHIN = timedelta(minutes=10)
+"""An approval that could not be minted by then is stale: its facts are too old, and its asker has moved on."""
+
+
+class RequestState(StrEnum):
+    """Where a request stands."""
+
+    PENDING = "PENDING"
+    APPROVED = "APPROVED"
+    DENIED = "DENIED"
+    EXPIRED = "EXPIRED"
+    CANCELLED = "CANCELLED"
+
+
+S = RequestState
+SUBMIT = (S.DENIED, S.APPROVED, S.PENDING)
+"""Where `submit` may lead, by the ruling alone."""
+REQUEST_TABLE: Table[RequestState] = {
+    S.PENDING: {
+        "review": (S.PENDING, S.APPROVED),
+        "deny": (S.DENIED,),
+        "escalate": (S.PENDING,),
+        "expire": (S.EXPIRED,),
+        "cancel": (S.CANCELLED,),
+    },
+    S.APPROVED: {},
+    S.DENIED: {},
+    S.EXPIRED: {},
+    S.CANCELLED: {},
+}
+REQUEST_EVENTS: Mapping[str, str] = {
+    "submit": "caller, answered by policy",
+    "review": "reviewer",
+    "deny": "reviewer",
+    "escalate": "clock",
+    "expire": "clock",
+    "cancel": "caller or its owner",
+}
+
+
+class Because(StrEnum):
+    """Why the request stands where it does; code reads this, so the values are part of the contract."""
+
+    WAITING = "waiting"
+    RULE = "rule"
+    QUORUM = "quorum"
+    REVIEWER = "reviewer"
+    NOT_EVALUATED = "not_evaluated"
+    NOBODY_ANSWERED = "nobody_answered"
+    NOBODY_REACHED = "nobody_reached"
+    WITHDRAWN = "withdrawn"
+
+
+class Request(BaseModel):
+    """One request, as stored: what was asked, what policy said about which facts, and who answered."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    v: Literal[1] = 1
+    id: str
+    handle: str
+    state: RequestState
+    because: Because
+    principal: str
+    action: Action
+    action_digest: str
+    plan: Plan | None
+    facts: Facts
+    ruling: Ruling
+    reviews: tuple[Review, ...] = ()
+    submitted_at: Moment
+    expires_at: Moment
+    decided_at: Moment | None = None
+    decided_by: str | None = None
+    consumed_at: Moment | None = None
+    names: tuple[str, ...] = ()
+    """The idempotency names that find this request; they are forgotten a day after its end."""
+
+    @property
+    def human_decision(self) -> bool:
+        """Tell whether people decided (their quorum, or one denial), not a rule and not the clock."""
+        return self.because in (Because.QUORUM, Because.REVIEWER)
+
+    @property
+    def actor(self) -> str:
+        """Return who acts, by the caller's word."""
+        return self.action.actor.id
+
+    def tally(self) -> Tally:
+        """Count who fills which seat so far."""
+        return tally(self.ruling.seats, self.reviews)
+
+    def moved(self, event: str, target: RequestState, **changes: Any) -> Request:
+        """Return the request after a move that the table has; raises IllegalTransition otherwise."""
+        return self.model_copy(update={"state": check_move(REQUEST_TABLE, self.state, event, target), **changes})
+
+
+def opened_as(ruling: Ruling) -> tuple[RequestState, Because]:
+    """Say in which state a ruling opens a request."""
+    match ruling.effect:
+        case "allow":
+            return S.APPROVED, Because.RULE
+        case "deny":
+            return S.DENIED, Because.RULE
+        case "review":
+            return S.PENDING, Because.WAITING
+
+
+def answer_by(ruling: Ruling, now: datetime) -> datetime:
+    """Return until when people may answer; a request that policy decided has no such time left."""
+    return now + timedelta(seconds=ruling.expires_after_seconds or 0)
+
+
+def check_open(request: Request, now: datetime) -> None:
+    """Raise unless the request still waits: AlreadyDecided says who was first, Expired that time is over."""
+    if request.state is not S.PENDING:
+        raise AlreadyDecided(f"{request.handle} is decided already: {told(request)}.")
+    if now >= request.expires_at:
+        raise Expired(f"{request.handle} expired at {stamp(request.expires_at)}; nobody's answer counts any more.")
+
+
+def review(request: Request, answer: Review, *, shown: str | None, current: str) -> Request:
+    """Add one person's answer: a denial ends the request, an approval counts towards the seats.
+
+    Args:
+        request: as read with the store's time `answer.at`.
+        answer: who, which verdict, and the groups that this person was seen in.
+        shown: digest of the card that the person saw; None where no card was shown (API).
+        current: digest of the card as it is now.
+
+    Raises:
+        AlreadyDecided, Expired: somebody or something was first.
+        Forbidden: `four_eyes`, `no_seat` or `already_reviewed`.
+        Outdated: the person saw something else than what would now be approved.
+    """
+    check_open(request, answer.at)
+    may_review(request.ruling, answer.reviewer, frozenset(answer.groups))
+    if any(earlier.reviewer == answer.reviewer for earlier in request.reviews):
+        raise Forbidden("You have answered this request already; one review each.", code="already_reviewed")
+    if shown is not None and shown != current:
+        raise Outdated("This card is out of date: the request has changed since it was shown. Look again, then decide.")
+    reviews = (*request.reviews, answer)
+    closed = {"reviews": reviews, "decided_at": answer.at, "decided_by": answer.reviewer}
+    if answer.verdict == "deny":
+        return request.moved("deny", S.DENIED, because=Because.REVIEWER, **closed)
+    if tally(request.ruling.seats, reviews).satisfied:
+        return request.moved("review", S.APPROVED, because=Because.QUORUM, **closed)
+    return request.moved("review", S.PENDING, reviews=reviews)
+
+
+def expire(request: Request, now: datetime) -> Request:
+    """Close a request that nobody answered in time; this is no denial."""
+    return request.moved("expire", S.EXPIRED, because=Because.NOBODY_ANSWERED, decided_at=now)
+
+
+def cancel(request: Request, now: datetime, by: str) -> Request:
+    """Withdraw a waiting request; only its principal, the human behind it, or the caller's owners may."""
+    if request.state is not S.PENDING:
+        raise AlreadyDecided(f"{request.handle} is decided already: {told(request)}.")
+    if by not in {request.principal, request.action.actor.on_behalf_of, *request.facts.owners}:
+        raise Forbidden("Only the caller that asked, the human it asked for, or its owner can withdraw this request.")
+    return request.moved("cancel", S.CANCELLED, because=Because.WITHDRAWN, decided_at=now, decided_by=by)
+
+
+def consume(request: Request, now: datetime, by: str, digest: str) -> Request:
+    """Settle an approved action once: the executor names the digest of what it is about to do."""
+    if by != request.principal:
+        raise Forbidden("Only the caller that asked can consume this approval.")
+    if request.plan is not None:
+        raise Forbidden("This approval opened a grant; its credential is the outcome.", code="has_grant")
+    if request.state is not S.APPROVED:
+        raise Forbidden(f"{request.handle} is {request.state}, not APPROVED: do not act.", code="not_approved")
+    if request.consumed_at is not None:
+        raise AlreadyDecided(
+            f"{request.handle} was consumed at {stamp(request.consumed_at)}; one approval, one action."
+        )
+    if digest != request.action_digest:
+        raise Forbidden(
+            f"The digest is not that of what was approved ({request.action_digest}): do not act.",
+            code="other_action",
+            field="action_digest",
+        )
+    return request.model_copy(update={"consumed_at": now})
+
+
+def told(request: Request) -> str:
+    """Say in half a sentence how the request stands and who brought it there."""
+    when = f" at {request.decided_at:%H:%M:%S} UTC" if request.decided_at else ""
+    match request.because:
+        case Because.QUORUM | Because.REVIEWER:
+            return f"{request.state} by {request.decided_by}{when}"
+        case Because.RULE:
+            names = ", ".join(hit.name for hit in request.ruling.rules) or "the default"
+            return f"{request.state} by policy ({names}){when}"
+        case Because.NOBODY_ANSWERED:
+            return f"EXPIRED{when}, nobody answered"
+        case Because.NOBODY_REACHED:
+            return f"EXPIRED{when}, nobody was reached"
+        case Because.WITHDRAWN:
+            return f"CANCELLED by {request.decided_by}{when}"
+        case Because.NOT_EVALUATED:
+            return "DENIED because the policy could not be evaluated"
+        case Because.WAITING:
+            return f"waiting until {request.expires_at:%H:%M:%S} UTC"
+
+
+def overtaken_by(request: Request, ruling: Ruling) -> str | None:
+    """Say why an approval no longer stands under the ruling that policy gives now; None if it does.
+
+    The stricter of the two rulings wins: what was approved then must still be approved now, by the same reviews.
+    """
+    if ruling.effect == "deny":
+        names = ", ".join(hit.name for hit in ruling.rules) or "the default"
+        return f"policy now denies it ({names})"
+    if ruling.effect == "review" and not tally(ruling.seats, request.reviews).satisfied:
+        needs = " and ".join(f"{count} of {group}" for group, count in sorted(ruling.seats.items()))
+        return f"policy now needs {needs}"
+    return None
+
+
+def open_grant(request: Request, now: datetime) -> Grant:
+    """Return the grant that an approved request opens; it is FAILED unless somebody mints it in `MINT_WITHIN`."""
+    assert request.plan is not None
+    return Grant(
+        id=grant_of(request.id),
+        request_id=request.id,
+        handle=request.handle,
+        principal=request.principal,
+        actor=request.actor,
+        on_behalf_of=request.action.actor.on_behalf_of,
+        approved_by=tuple(one.reviewer for one in request.reviews if one.verdict == "approve"),
+        plan=request.plan,
+        public_key=request.action.public_key,
+        opened_at=now,
+        mint_by=now + MINT_WITHIN,
+    )

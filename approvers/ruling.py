@@ -1,0 +1,240 @@
+"""Rule on an ask: one pure function for request, click, mint and extension.
+
+Deny beats review beats allow. What no rule names in full falls to the policy's default *as well*: a rule takes the
+default's place only if it speaks of what is proven and matches every element of the ask. So asking for more, or
+claiming more, is never answered more leniently, and the order of the rules in the file changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from approvers.conditions import Test, View
+from approvers.errors import Forbidden
+from approvers.facts import ActionTable, Facts
+from approvers.gathering import gather
+from approvers.limits import check_limits, cooling_until, ttl_for
+from approvers.policy import CompiledRule, Policy
+from approvers.risk import Point, Risk, assess
+
+__all__ = ["ActionTable", "Condition", "Facts", "NearMiss", "Point", "Risk", "RuleHit", "Ruling", "check_limits",
+           "cooling_until", "gather", "may_review", "rule", "ttl_for"]  # fmt: skip
+
+Effect = Literal["allow", "deny", "review"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Condition(_Value):
+    """One condition of a rule: what the rule wanted, and what the ask has."""
+
+    name: str
+    wanted: str
+    got: str
+
+
+class RuleHit(_Value):
+    """One rule that decided."""
+
+    name: str
+    effect: Effect
+    note: str
+    conditions: tuple[Condition, ...]
+
+
+class NearMiss(_Value):
+    """An allow rule that lacked exactly one condition. For people only; to an agent it is a recipe."""
+
+    rule: str
+    condition: Condition
+
+
+class Ruling(_Value):
+    """Policy's answer, with everything that explains it.
+
+    `seats` are counts per bare group name; `quorums` the named quorums they come from. `rules` are the rules that
+    decided (none: the default did). `barred` may fill no seat (`user:NAME`, and `group:NAME` where a group owns the
+    caller); `barred_as` says why: principal, actor, on_behalf_of or owner.
+    """
+
+    effect: Effect
+    rules: tuple[RuleHit, ...]
+    near_misses: tuple[NearMiss, ...]
+    seats: Mapping[str, int]
+    quorums: tuple[str, ...]
+    expires_after_seconds: int | None
+    because: str
+    notes: tuple[str, ...]
+    risk: Risk
+    policy_sha256: str
+    barred: tuple[str, ...]
+    barred_as: Mapping[str, str]
+
+
+def rule(policy: Policy, facts: Facts, *, sha256: str) -> Ruling:
+    """Return the policy's answer to these facts. `sha256` is that of the policy's text, kept in the ruling."""
+    risk = assess(policy.risk, facts)
+    view = View(facts, risk.level, policy.zone)
+    hits: dict[str, list[CompiledRule]] = {"deny": [], "review": [], "allow": []}
+    covered, near = False, []
+    for compiled in policy.compiled:
+        if compiled.rule.until is not None and view.today > compiled.rule.until:
+            continue
+        if compiled.rule.effect == "allow":
+            missed = _missed(compiled.tests, view)
+            if not missed:
+                hits["allow"].append(compiled)
+                covered = True
+            elif len(missed) == 1:
+                near.append(_near_miss(compiled, missed[0], view))
+        elif _holds(compiled.tests, view):
+            hits[compiled.rule.effect].append(compiled)
+            covered = covered or _covers(compiled, view)
+    return _ruling(policy, facts, view, risk, hits, covered=covered, near=near, sha256=sha256)
+
+
+def may_review(ruling: Ruling, person: str, groups: frozenset[str]) -> None:
+    """Check that a person (`user:NAME`, at this moment in these groups) can fill a seat.
+
+    Raises:
+        Forbidden: `four_eyes` or `no_seat`, in a sentence for that person.
+    """
+    asked = ", ".join(sorted(ruling.seats)) or "nobody"
+    for who in ruling.barred:
+        kind, _, name = who.partition(":")
+        if who == person or (kind == "group" and name in groups):
+            raise Forbidden(f"{_BARRED[ruling.barred_as[who]]} Asked: {asked}.", code="four_eyes")
+    if not groups.intersection(ruling.seats):
+        yours = f"You are in {', '.join(sorted(groups))}" if groups else "You are in no group"
+        raise Forbidden(f"{yours}; this request has no seat for you. Asked: {asked}.", code="no_seat")
+
+
+_BARRED = {
+    "principal": "You asked for this yourself; somebody else has to approve.",
+    "actor": "You would do this yourself; somebody else has to approve.",
+    "on_behalf_of": "You are the human behind this agent; somebody else has to approve.",
+    "owner": "You own the caller that asks; somebody else has to approve.",
+}
+
+
+def _ruling(
+    policy: Policy,
+    facts: Facts,
+    view: View,
+    risk: Risk,
+    hits: Mapping[str, list[CompiledRule]],
+    *,
+    covered: bool,
+    near: list[NearMiss],
+    sha256: str,
+) -> Ruling:
+    """Weigh the hits. `covered`: some rule speaks for the whole ask, so the default does not."""
+    effect = _effect(policy, hits, covered)
+    by_default = not covered and not (effect == "deny" and hits["deny"])
+    decisive = [] if by_default and effect == "deny" else hits[effect]
+    quorums = _quorums(policy, decisive, by_default) if effect == "review" else ()
+    barred = _barred(facts)
+    # model_construct: these values are ours, checked by construction, and this runs for every request and click.
+    return Ruling.model_construct(
+        effect=effect,
+        rules=tuple([_hit(compiled, view) for compiled in decisive]),
+        near_misses=() if effect == "allow" else tuple(near),
+        seats=_seats(policy, quorums),
+        quorums=quorums,
+        expires_after_seconds=_expires_after(policy, quorums),
+        because=_because(effect, [compiled.rule.name for compiled in decisive], by_default),
+        notes=tuple(dict.fromkeys(compiled.rule.note for compiled in decisive)),
+        risk=risk,
+        policy_sha256=sha256,
+        barred=tuple(barred),
+        barred_as=barred,
+    )
+
+
+def _effect(policy: Policy, hits: Mapping[str, list[CompiledRule]], covered: bool) -> Effect:
+    if hits["deny"] or (not covered and policy.default == "deny"):
+        return "deny"
+    return "review" if hits["review"] or not covered else "allow"
+
+
+def _quorums(policy: Policy, decisive: list[CompiledRule], by_default: bool) -> tuple[str, ...]:
+    names = {compiled.rule.quorum or policy.default_quorum for compiled in decisive}
+    return tuple(sorted(names | {policy.default_quorum} if by_default else names))
+
+
+def _seats(policy: Policy, quorums: tuple[str, ...]) -> dict[str, int]:
+    """Take the largest count that any quorum wants of each group."""
+    seats: dict[str, int] = {}
+    for name in quorums:
+        for group, count in policy.quorums[name].seats.items():
+            seats[group] = max(count, seats.get(group, 0))
+    return seats
+
+
+def _expires_after(policy: Policy, quorums: tuple[str, ...]) -> int | None:
+    ladders = [policy.ladders[policy.quorums[name].ladder] for name in quorums]
+    return min((int(ladder.expires_after.total_seconds()) for ladder in ladders), default=None)
+
+
+def _barred(facts: Facts) -> dict[str, str]:
+    """Name who cannot fill a seat, and why; the first reason is the one that is told."""
+    roles = [("principal", facts.principal), ("actor", facts.actor), ("on_behalf_of", facts.on_behalf_of or "")]
+    barred: dict[str, str] = {}
+    for why, who in [*roles, *(("owner", owner) for owner in facts.owners)]:
+        if who.startswith(("user:", "group:")):
+            barred.setdefault(who, why)
+    return barred
+
+
+def _holds(tests: tuple[Test, ...], view: View) -> bool:
+    """Tell whether a deny or review rule holds: each condition for at least one element."""
+    return all(test.any_(view) for test in tests)
+
+
+def _missed(tests: tuple[Test, ...], view: View) -> list[Test]:
+    """Return up to two conditions of an allow rule that fail: none is a hit, one a near miss."""
+    missed = []
+    for test in tests:
+        if not test.all_(view):
+            missed.append(test)
+            if len(missed) == 2:
+                break
+    return missed
+
+
+def _covers(compiled: CompiledRule, view: View) -> bool:
+    return compiled.may_cover and all(test.all_(view) for test in compiled.tests)
+
+
+def _because(effect: Effect, names: list[str], by_default: bool) -> str:
+    verb = {"allow": "Allowed by", "deny": "Denied by", "review": "People are asked by"}[effect]
+    if not names:
+        return f"No rule speaks for all of this, so the policy's default answers: {effect}."
+    default = " and, as no rule speaks for all of this, by the policy's default" if by_default else ""
+    return f"{verb} {', '.join(names)}{default}."
+
+
+def _hit(compiled: CompiledRule, view: View) -> RuleHit:
+    found = compiled.rule
+    conditions = tuple([_condition(test, view) for test in compiled.tests])
+    return RuleHit.model_construct(name=found.name, effect=found.effect, note=found.note, conditions=conditions)
+
+
+def _near_miss(compiled: CompiledRule, test: Test, view: View) -> NearMiss:
+    return NearMiss.model_construct(rule=compiled.rule.name, condition=_condition(test, view))
+
+
+def _condition(test: Test, view: View) -> Condition:
+    return _told(test.name, test.wanted, test.got(view))
+
+
+@lru_cache(maxsize=1024)
+def _told(name: str, wanted: str, got: str) -> Condition:
+    """Make a condition once: the same few come with every request."""
+    return Condition(name=name, wanted=wanted, got=got)

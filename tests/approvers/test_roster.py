@@ -1,0 +1,175 @@
+"""The roster: who is known, who may speak for whom, and every broken file refused with place and remedy."""
+
+from __future__ import annotations
+
+import pytest
+
+from approvers.errors import CountersignError, Forbidden, Inadmissible
+from approvers.roster import ConfigError, check_claims, parse_roster
+from tests.approvers.rules_world import ROSTER, edited, roster
+
+
+def test_everything_is_found_by_its_bare_name():
+    people = roster()
+    assert people.persons["dana"].email == "dana@example.com"
+    assert people.roles["analytics"].account == "shop-prod"
+    assert people.accounts["shop-prod"].environment == "prod"
+    assert people.places["console"].groups == ("sre", "security")
+
+
+@pytest.mark.parametrize(
+    ("person", "groups"),
+    [
+        ("user:robin", {"sre", "security"}),
+        ("robin", {"sre", "security"}),
+        ("user:kim", {"security"}),
+        ("user:eve", set()),
+    ],
+)
+def test_groups_are_those_that_name_the_person(person, groups):
+    assert roster().groups_of(person) == groups
+
+
+def test_a_caller_and_a_person_of_the_same_name_are_not_confused():
+    people = roster(ROSTER + "[person.deploy]\n")
+    assert people.caller("caller:deploy").kind == "pipeline"
+    assert people.caller("user:deploy") is None
+    assert people.person("user:deploy").name == "deploy"
+    assert people.person("caller:deploy") is None
+
+
+@pytest.mark.parametrize(
+    ("actor", "may"),
+    [
+        ("agent:report-bot", True),
+        ("agent:report-", True),
+        ("agent:reporter", False),
+        ("user:dana", False),
+        ("x-agent:report-1", False),
+    ],
+)
+def test_actors_are_patterns_over_the_whole_name(actor, may):
+    assert roster().caller("caller:report-bot").may_speak_for(actor) is may
+
+
+@pytest.mark.parametrize(
+    ("principal", "actor", "behind"),
+    [
+        ("caller:report-bot", "agent:report-bot", "user:dana"),
+        ("caller:deploy", "pipeline:deploy", None),
+        ("user:dana", "user:dana", None),
+        ("user:dana", "user:dana", "user:dana"),
+    ],
+)
+def test_these_may_be_said(principal, actor, behind):
+    check_claims(roster(), principal, actor, behind)
+
+
+@pytest.mark.parametrize(
+    ("principal", "actor", "behind", "error", "code", "says"),
+    [
+        ("caller:report-bot", "agent:other", "user:dana", Forbidden, "not_your_actor", "agent:report-*"),
+        ("caller:report-bot", "agent:report-bot", None, Inadmissible, "inadmissible", "Say for which person"),
+        ("caller:report-bot", "agent:report-bot", "user:dnaa", Inadmissible, "inadmissible", "not a known person"),
+        ("caller:report-bot", "agent:report-bot", "caller:deploy", Inadmissible, "inadmissible", "not a known person"),
+        ("caller:deploy", "pipeline:deploy", "user:dana", Inadmissible, "inadmissible", "leave actor.on_behalf_of out"),
+        ("caller:gone", "agent:report-bot", None, Forbidden, "unknown_principal", "not in countersign.toml"),
+        ("user:dana", "user:robin", None, Forbidden, "not_your_actor", "themselves only"),
+        ("user:dana", "user:dana", "user:robin", Forbidden, "not_your_actor", "themselves only"),
+        ("user:eve", "user:eve", None, Forbidden, "unknown_principal", "not in countersign.toml"),
+    ],
+)
+def test_these_may_not_be_said(principal, actor, behind, error, code, says):
+    with pytest.raises(error, match=says.replace("*", r"\*")) as caught:
+        check_claims(roster(), principal, actor, behind)
+    assert isinstance(caught.value, CountersignError)
+    assert caught.value.code == code
+    assert caught.value.field in ("actor.id", "actor.on_behalf_of", None)
+
+
+def test_on_behalf_of_is_never_unless_the_roster_says_otherwise():
+    people = roster(edited(ROSTER, 'on_behalf_of = "required"\n', 'on_behalf_of = "optional"\n'))
+    check_claims(people, "caller:report-bot", "agent:report-bot", None)
+    check_claims(people, "caller:report-bot", "agent:report-bot", "user:dana")
+    assert people.caller("caller:deploy").on_behalf_of == "never"
+
+
+BROKEN = [
+    # what is changed, into what, the place, part of the remedy or detail
+    ('[person.alex]\n', '[person.Alex]\n', "person.Alex.name", "lower-case"),
+    ('[person.alex]\n', '[person.alex]\nname = "Alex"\n', "person.alex.name", "remove it"),
+    ('[person.alex]\n', '[persons.alex]\n', "persons", "did you mean 'person'"),
+    ('[person.alex]\n', '[person.alex]\nmail = "a@b"\n', "person.alex.mail", "did you mean 'email'"),
+    ('[person.alex]\n', '[person.alex]\nemail = "alex"\n', "person.alex.email", "dana@example.com"),
+    ('[person.alex]\n', '[person.alex]\nemail = 7\n', "person.alex.email", "in quotes"),
+    ('[person.alex]\n', '[person.alex]\nslack = "t01:u02"\n', "person.alex.slack", "one account, one person"),
+    ('[person.alex]\n', '[person.alex]\n[person.alex]\n', "line", "not TOML"),
+    ('[person.alex]\n', '[person.alex\n', "line 7, column 13", "not TOML"),
+    ('people = ["dana", "robin", "alex"]', 'people = ["dana", "robn", "alex"]', "group.sre.people[1]", "did you mean 'robin'"),
+    ('people = ["dana", "robin", "alex"]', 'people = ["dana", "dana"]', "group.sre.people", "once"),
+    ('people = ["dana", "robin", "alex"]', 'people = []', "group.sre", "name its people"),
+    ('people = ["dana", "robin", "alex"]', 'people = "dana"', "group.sre.people", "write a list"),
+    ('people = ["dana", "robin", "alex"]', 'people = ["user:dana"]', "group.sre.people[0]", "lower-case"),
+    ('people = ["dana", "robin", "alex"]', 'slack = "S01"', "group.sre", "slack, which is not built yet"),
+    ('people = ["dana", "robin", "alex"]', 'oncall = "db"', "group.sre", "oncall, which is not built yet"),
+    ('people = ["dana", "robin", "alex"]', 'peple = ["dana"]', "group.sre.peple", "did you mean 'people'"),
+    ('kind = "agent"', 'kind = "agnet"', "caller.report-bot.kind", "did you mean 'agent'"),
+    ('kind = "agent"', 'kind = "person"', "caller.report-bot.kind", "agent, pipeline, service"),
+    ('owners = ["user:dana"]', '', "caller.report-bot.owners", "add it"),
+    ('owners = ["user:dana"]', 'owners = []', "caller.report-bot.owners", "at least one"),
+    ('owners = ["user:dana"]', 'owners = ["dana"]', "caller.report-bot.owners[0]", "user:dana"),
+    ('owners = ["user:dana"]', 'owners = ["user:dan"]', "caller.report-bot.owners[0]", "did you mean 'dana'"),
+    ('owners = ["user:dana"]', 'owners = ["group:sree"]', "caller.report-bot.owners[0]", "did you mean 'sre'"),
+    ('actors = ["agent:report-*"]', 'actors = ["report"]', "caller.report-bot.actors[0]", "agent:report-*"),
+    ('actors = ["agent:report-*"]', 'actors = ["user:*"]', "caller.report-bot.actors[0]", "on_behalf_of"),
+    ('on_behalf_of = "required"', 'on_behalf_of = true', "caller.report-bot.on_behalf_of", "required, optional, never"),
+    ('id = "111122223333"', 'id = 111122223333', "account.shop-prod.id", "in quotes"),
+    ('id = "111122223333"', 'id = "11112222333"', "account.shop-prod.id", "123456789012"),
+    ('id = "111122223333"', 'id = "444455556666"', "account.shop-dev.id", "each account once"),
+    ('account = "shop-prod"', 'account = "shop-prd"', "role.analytics.account", "did you mean 'shop-prod'"),
+    ('account = "shop-prod"', 'account = "shop-dev"', "role.analytics.arn", "correct the ARN"),
+    ("role/countersign-base-analytics", "user/someone", "role.analytics.arn", ":role/NAME"),
+    ('external_id = "cs-1"', 'externalid = "cs-1"', "role.analytics.externalid", "did you mean 'external_id'"),
+    ('ceiling = ["s3:Get*", "s3:List*"]', 'ceiling = []', "role.analytics.ceiling", "at least one"),
+    ('ceiling = ["s3:Get*", "s3:List*"]', 'ceiling = ["*"]', "role.analytics.ceiling[0]", "s3:Get*"),
+    ('ceiling = ["s3:Get*", "s3:List*"]', 'ceiling = ["*:*"]', "role.analytics.ceiling[0]", "s3:Get*"),
+    ('ceiling = ["s3:Get*", "s3:List*"]', 'ceiling = ["s3:Get?"]', "role.analytics.ceiling[0]", "s3:Get*"),
+    ('groups = ["sre", "security"]', 'groups = ["sre", "sec"]', "place.console.groups[1]", "sre"),
+    ('groups = ["sre", "security"]', '', "place.console.groups", "add it"),
+    ('groups = ["sre", "security"]', 'groups = ["sre"]\n[[delegation]]\nfrom = "dana"\nto = "robin"\nuntil = 2026-12-01',
+     "delegation", "not built yet"),
+    ('groups = ["sre", "security"]', 'groups = ["sre"]\n[[delegation]]\nfrom = "dan"\nto = "robin"\nuntil = 2026-12-01',
+     "delegation[0].from", "did you mean 'dana'"),
+    ('groups = ["sre", "security"]', 'groups = ["sre"]\n[[delegation]]\nfrom = "dana"\nto = "robin"\nuntil = "soon"',
+     "delegation[0].until", "2027-05-31"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "place", "remedy"), BROKEN)
+def test_a_broken_roster_is_refused_with_place_and_remedy(old, new, place, remedy):
+    with pytest.raises(ConfigError) as caught:
+        parse_roster(edited(ROSTER, old, new))
+    found = [fault for fault in caught.value.faults if fault.place.startswith(place)]
+    assert found, caught.value.detail
+    assert remedy in str(found[0])
+    assert str(found[0]) in caught.value.detail
+
+
+def test_several_mistakes_are_told_at_once():
+    text = edited(edited(ROSTER, 'kind = "agent"', 'kind = "agnt"'), "[person.kim]\n", "[person.kim]\nphone = 1\n")
+    with pytest.raises(ConfigError, match="2 mistakes") as caught:
+        parse_roster(text)
+    assert {fault.place for fault in caught.value.faults} == {"caller.report-bot.kind", "person.kim.phone"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "person = 3", "a = " + "[" * 5000 + "]" * 5000, "\x00", "[person]\n[group]\ndana = 1"]
+)
+def test_any_other_text_is_a_config_error_too(text):
+    with pytest.raises(ConfigError):
+        parse_roster(text)
+
+
+def test_a_group_with_people_may_name_where_more_will_come_from():
+    text = edited(ROSTER, 'people = ["robin", "kim"]', 'people = ["robin", "kim"]\nslack = "S02"\noncall = "db"')
+    assert parse_roster(text).groups["security"].people == ("robin", "kim")
