@@ -18,6 +18,7 @@ from approvers.times import stamp
 
 SYSTEM = "sys"
 MAX_INT = 2**53
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 class NotCanonical(ValueError):
@@ -68,7 +69,7 @@ def canonical(value: object) -> bytes:
         NotCanonical: a float, a long integer, a lone surrogate, a non-ASCII key or another type.
     """
     _check(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _encode(value).encode()
 
 
 def head_of(body: bytes, n: int) -> Head:
@@ -112,24 +113,30 @@ def check_chain(subject: str, bodies: Sequence[bytes]) -> None:
 
 
 def _check(value: object) -> None:
-    match value:
-        case None | bool():
-            pass
-        case str():
-            _check_text(value)
-        case int():
-            if abs(value) >= MAX_INT:
-                raise NotCanonical(f"the integer {value} is not below 2^53; write it as text")
-        case list() | tuple():
-            for item in value:
-                _check(item)
-        case dict():
-            for key, item in value.items():
-                if not isinstance(key, str) or not key.isascii():
-                    raise NotCanonical(f"the key {key!r} is not ASCII text")
-                _check(item)
-        case _:
-            raise NotCanonical(f"{type(value).__name__} has no canonical form here")
+    """Walk the value. By exact type, and texts of objects in place: every record of every commit is walked."""
+    kind = type(value)
+    if kind is dict:
+        _check_object(value)  # type: ignore[arg-type]
+    elif kind is list or kind is tuple:
+        for item in value:  # type: ignore[attr-defined]
+            _check(item)
+    elif isinstance(value, str):
+        _check_text(value)
+    elif kind is int:
+        if abs(value) >= MAX_INT:  # type: ignore[arg-type]
+            raise NotCanonical(f"the integer {value} is not below 2^53; write it as text")
+    elif value is not None and kind is not bool:
+        raise NotCanonical(f"{kind.__name__} has no canonical form here")
+
+
+def _check_object(value: dict[object, object]) -> None:
+    for key, item in value.items():
+        if type(key) is not str or not key.isascii():
+            raise NotCanonical(f"the key {key!r} is not ASCII text")
+        if type(item) is not str:
+            _check(item)
+        elif not item.isascii():
+            _check_text(item)
 
 
 def _check_text(text: str) -> None:

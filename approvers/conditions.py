@@ -208,7 +208,10 @@ def _list_test(name: str, words: tuple[str, ...]) -> Test:
     hits = patterns.touches if name == "resource" else covers  # no other element can hold wildcards
 
     def any_(view: View) -> bool:
-        return any(map(hits, view.lists[name]))
+        for element in view.lists[name]:  # noqa: SIM110 - a plain loop, as this runs for every rule of every ruling
+            if hits(element):
+                return True
+        return False
 
     def all_(view: View) -> bool:
         elements = view.lists[name]

@@ -35,8 +35,8 @@ class ActionTable(Protocol):
 class Facts(BaseModel):
     """Everything about one ask that rules, risk and limits read.
 
-    `environment` is the strictest of `environments`: what is proven (the account's), and the caller's claim where
-    that is stricter or nothing is proven. `actions` and `resources` are the headline and everything in `access`.
+    `environment` is the strictest of `environments`: what is proven (the account's), and what the caller's claim adds
+    where it is stricter or nothing is proven. `actions` and `resources` are the headline and everything in `access`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -146,9 +146,9 @@ def _fault(found: ErrorDetails, model: type[BaseModel]) -> Fault:
             return Fault(place, "is missing", "add it")
         case "literal_error":
             allowed = re.findall(r"'([^']*)'|(\d+|True)", context["expected"])
-            words = [quoted or bare.lower() for quoted, bare in allowed]
+            known = [quoted or bare.lower() for quoted, bare in allowed]
             given = str(found["input"]).lower() if isinstance(found["input"], bool) else repr(found["input"])
-            return Fault(place, f"{given} is not a value here", nearest(given.strip("'"), words))
+            return Fault(place, f"{given} is not a value here", nearest(given.strip("'"), known))
     words = found["msg"].replace("Input", "this", 1).replace("tuple", "list").replace("dictionary", "table")
     return Fault(place, words[:1].lower() + words[1:], REMEDIES.get(found["type"], "correct the value"))
 

@@ -31,24 +31,14 @@ def gather(
 ) -> Facts:
     """Collect everything that a ruling looks at.
 
-    Args:
-        action: what is asked, with the caller's claims.
-        principal: who proved to ask, `caller:NAME` or `user:NAME`.
-        caller: the principal's entry in the roster; None for a person.
-        plan: what would be minted; None for an action approval.
-        policy: gives the environments, the default TTL and its own risk lists.
-        levels: what the actions are.
-        at: the store's time.
+    `principal` is proven, `caller` its entry in the roster (None for a person), `plan` what would be minted (None for
+    an action approval), `at` the store's time; the policy gives environments, default TTL and its own risk lists.
 
     Raises:
         NotEvaluated: the table of actions names a risk list that no rule knows.
     """
     asked = action.access
     names = _once([action.action, *(asked.actions if asked else ())], key=str.lower)
-    lists = {name for one in names for name in (*levels.lists(one), *policy.risk.lists_of(one))}
-    if not lists <= _LISTS:
-        raise NotEvaluated(f"the action table has unknown risk lists: {', '.join(sorted(lists - _LISTS))}")
-    access = {found if (found := levels.level(one)) in _LEVELS else UNKNOWN for one in names}
     environments = _environments(action.environment, plan, policy)
     # model_construct: every value is checked already (Action, Plan, the tables above), and this runs per request.
     return Facts.model_construct(
@@ -63,8 +53,8 @@ def gather(
         stage=action.stage,
         urgency=action.urgency,
         actions=names,
-        access_levels=tuple(sorted(access)),
-        risk_lists=tuple(sorted(lists)),
+        access_levels=_access_levels(names, levels),
+        risk_lists=_risk_lists(names, levels, policy),
         resources=_once([action.resource, *(asked.resources if asked else ())]),
         role=plan.role if plan else None,
         account=plan.account if plan else None,
@@ -79,18 +69,31 @@ def gather(
     )
 
 
+def _access_levels(names: Iterable[str], levels: ActionTable) -> tuple[str, ...]:
+    found = {levels.level(name) for name in names}
+    return tuple(sorted({level if level in _LEVELS else UNKNOWN for level in found}))
+
+
+def _risk_lists(names: Iterable[str], levels: ActionTable, policy: Policy) -> tuple[str, ...]:
+    lists = {found for name in names for found in (*levels.lists(name), *policy.risk.lists_of(name))}
+    if not lists <= _LISTS:
+        raise NotEvaluated(f"the action table has unknown risk lists: {', '.join(sorted(lists - _LISTS))}")
+    return tuple(sorted(lists))
+
+
 def _environments(claim: str, plan: Plan | None, policy: Policy) -> tuple[str, ...]:
     """Return what counts as the environment, the strictest last.
 
-    The account's is proven; the claim joins it where it is stricter. Without an account nothing is proven: the claim
-    counts beside `unknown`, so that deny and review rules see it, and no allow rule can rest on it.
+    The account's is proven; a stricter claim counts as every step from there up to it, so that no higher claim escapes
+    what a lower one meets. Without an account nothing is proven: the claim counts beside `unknown`, so that deny and
+    review rules see it and no allow rule can rest on it. A claim that is no environment of the policy could be any.
     """
-    ranks = {name: rank for rank, name in enumerate((*policy.environments, UNKNOWN))}
-    proven = plan.environment if plan and plan.environment in ranks else UNKNOWN
-    claimed = claim if claim in ranks else UNKNOWN
-    if plan and ranks[claimed] <= ranks[proven]:
-        return (proven,)
-    return tuple(sorted({proven, claimed}, key=ranks.__getitem__))
+    ranks = (*policy.environments, UNKNOWN)
+    claimed = ranks.index(claim) if claim in ranks else len(ranks) - 1
+    if plan is None:
+        return (ranks[claimed], UNKNOWN) if ranks[claimed] != UNKNOWN else ranks
+    proven = ranks.index(plan.environment) if plan.environment in ranks else len(ranks) - 1
+    return ranks[proven : max(proven, claimed) + 1]
 
 
 def _once(words: Iterable[str], key: Callable[[str], str] = str) -> tuple[str, ...]:

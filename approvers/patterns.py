@@ -29,7 +29,12 @@ class Patterns:
 
     def covers(self, asked: str) -> bool:
         """Tell whether one pattern holds all that `asked` means."""
-        return asked in self._plain or any(_fits(parts, asked) for parts in self._parts)
+        if asked in self._plain:
+            return True
+        for parts in self._parts:  # noqa: SIM110 - a plain loop, as this runs for every rule of every ruling
+            if _fits(parts, asked):
+                return True
+        return False
 
     def touches(self, asked: str) -> bool:
         """Tell whether some pattern and `asked` have at least one name in common."""

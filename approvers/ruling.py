@@ -194,7 +194,10 @@ def _barred(facts: Facts) -> dict[str, str]:
 
 def _holds(tests: tuple[Test, ...], view: View) -> bool:
     """Tell whether a deny or review rule holds: each condition for at least one element."""
-    return all(test.any_(view) for test in tests)
+    for test in tests:  # noqa: SIM110 - a plain loop, as this runs for every rule of every ruling
+        if not test.any_(view):
+            return False
+    return True
 
 
 def _missed(tests: tuple[Test, ...], view: View) -> list[Test]:

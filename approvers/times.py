@@ -24,7 +24,7 @@ def to_ms(moment: datetime) -> int:
 
 def stamp(moment: datetime) -> str:
     """Spell a moment as in records: `2026-11-20T10:04:31.220Z`."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"  # in place of `+00:00`
 
 
 def parse_duration(text: str) -> timedelta:

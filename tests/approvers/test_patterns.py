@@ -29,7 +29,7 @@ def test_a_pattern_holds_what_the_obvious_expression_holds(pattern, word):
 
 @given(st.text("ab*", max_size=4), st.text("ab*?", max_size=4))
 def test_overlap_is_a_common_word(pattern, asked):
-    # With four letters each, a common word of at most four letters shows if there is any shorter than the wildcards need.
+    # Only words of up to four letters are listed; where more could be needed, a missing one says nothing.
     common = _held(pattern) & _held(asked, "*?")
     if common:
         assert overlap(pattern, asked)

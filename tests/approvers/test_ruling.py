@@ -59,6 +59,19 @@ def test_several_review_rules_take_the_largest_count_of_each_group():
     assert ruling.notes == ("Personal data.", "Reading in production.")
 
 
+def test_the_larger_count_wins_whichever_quorum_comes_first():
+    base = POLICY.replace("seats = { sre = 1, security = 1 }", "seats = { sre = 3, security = 1 }")
+    for first, second in (("one", "two"), ("two", "one")):
+        low = when('action = ["s3:*"]', effect="review").replace('"review"', f'"review"\nquorum = "{first}"')
+        high = REVIEW_READS.replace('quorum = "one"', f'quorum = "{second}"')
+        assert dict(ruled(policy(low, high, base=base)).seats) == {"sre": 3, "security": 1}
+    swapped = base.replace("seats = { sre = 1 }", "seats = { sre = 2, security = 2 }")
+    assert dict(ruled(policy(REVIEW_READS, REVIEW_PII, base=swapped), data_classes=["pii"]).seats) == {
+        "sre": 3,
+        "security": 2,
+    }
+
+
 def test_a_rule_on_a_claim_adds_to_the_default_and_never_takes_its_place():
     only_security = POLICY.replace("seats = { sre = 1, security = 1 }", "seats = { security = 1 }")
     assert dict(ruled(policy(REVIEW_PII, base=only_security), data_classes=["pii"]).seats) == {"sre": 1, "security": 1}
@@ -185,9 +198,10 @@ def test_others_need_a_seat():
 @pytest.mark.parametrize(
     ("role", "claim", "environments"),
     [
-        ("dev", "dev", ("dev",)), ("dev", "prod", ("dev", "prod")), ("dev", "nowhere", ("dev", "unknown")),
+        ("dev", "dev", ("dev",)), ("dev", "prod", ("dev", "staging", "prod")),
+        ("dev", "nowhere", ("dev", "staging", "prod", "unknown")),
         ("analytics", "dev", ("prod",)), ("analytics", "unknown", ("prod", "unknown")),
-        (None, "dev", ("dev", "unknown")), (None, "unknown", ("unknown",)),
+        (None, "dev", ("dev", "unknown")), (None, "prodction", ("dev", "staging", "prod", "unknown")),
     ],
 )  # fmt: skip
 def test_a_claimed_environment_only_tightens(role, claim, environments):

@@ -1,0 +1,1 @@
+"""The effects of Countersign: Redis, RQ, clouds, keys."""

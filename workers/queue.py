@@ -1,0 +1,121 @@
+"""Carry claimed items to worker processes by RQ, which is trusted with nothing else.
+
+A job holds a due item's name and fence. Whatever RQ loses, the item's lease brings back; so its Redis may be another
+one than the store's, and may forget everything. Whoever can write there can write jobs: `AllowedJob` runs one function.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+from rq import SimpleWorker
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from workers.stores.link import client, guarded
+from workers.stores.port import Attempt
+
+NAME = "countersign"
+FUNCTION = "workers.jobs.run"
+ROOM = 32
+"""How many jobs may wait: about twice the workers of a large installation. What is over stays in the due set."""
+JOB_SECONDS = 15
+"""When RQ ends an attempt: below the lease, so that no two attempts run at once, and above the slowest honest call."""
+KEPT_SECONDS = 86_400
+RESULT_SECONDS = 60
+
+
+class Queue:
+    """Push claimed items to the workers."""
+
+    def __init__(self, url: str, *, room: int = ROOM, job_seconds: int = JOB_SECONDS) -> None:
+        """Take the address of RQ's server (the store's own, or a second one) and how many jobs may wait there."""
+        self._redis, self._most, self._job_seconds = client(url), room, job_seconds
+
+    async def push(self, items: Sequence[Attempt]) -> None:
+        """Write one job for each item, all or none. Raises Unavailable: the items come back when their lease ends."""
+        if not items:
+            return
+        pipeline = self._redis.pipeline(transaction=True)
+        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # for RQ's listings; decides nothing
+        for item in items:
+            key = f"rq:job:{job_id(item)}"
+            pipeline.hset(key, mapping=_job(item, moment, self._job_seconds))
+            pipeline.expire(key, KEPT_SECONDS)
+        pipeline.sadd("rq:queues", f"rq:queue:{NAME}")
+        pipeline.rpush(f"rq:queue:{NAME}", *(job_id(item) for item in items))
+        await guarded(pipeline.execute())
+
+    async def room(self) -> int:
+        """Return how many more jobs may wait. Raises Unavailable."""
+        return max(0, self._most - int(await guarded(self._redis.llen(f"rq:queue:{NAME}"))))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+        await self._redis.connection_pool.disconnect()
+
+
+def job_id(item: Attempt) -> str:
+    """Return `<kind>-<id>-<fence>`; RQ takes letters, digits, `_` and `-`, and never runs an id with anything else."""
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '-', item.member)}-{item.fence}"
+
+
+def _job(item: Attempt, moment: str, seconds: int) -> Mapping[Any, str | int]:
+    return {
+        "data": json.dumps([FUNCTION, None, [item.member, item.fence], {}]),
+        "origin": NAME,
+        "status": "queued",
+        "description": item.member,
+        "timeout": seconds,
+        "created_at": moment,
+        "enqueued_at": moment,
+        "result_ttl": RESULT_SECONDS,
+        "failure_ttl": KEPT_SECONDS,
+    }
+
+
+class AllowedJob(Job):
+    """Run one function by name, and nothing else that a job's hash can name: whoever writes to Redis wrote it."""
+
+    def restore(self, raw_data: Mapping[str, bytes]) -> None:
+        """Drop what else would be imported, fetched or repeated: callbacks, webhooks, retries, repeats."""
+        super().restore(raw_data)
+        self._success_callback_name = self._failure_callback_name = self._stopped_callback_name = None
+        self.webhooks = []
+        self.retries_left = self.repeats_left = None
+
+    @property
+    def func(self) -> Callable[..., object]:
+        """Import the function, if it is the allowed one. Raises PermissionError, which fails the job."""
+        if self.func_name != FUNCTION or self.instance:
+            raise PermissionError(f"not an allowed job: {str(self.func_name)[:100]!r}")
+        function: Callable[..., object] = super().func
+        return function
+
+
+def make_worker(url: str) -> SimpleWorker:
+    """Make a worker that runs jobs in this process, one after the other. The caller's supervisor restarts it."""
+    return SimpleWorker(
+        [NAME],
+        connection=redis.Redis.from_url(url),  # its own, and in bytes: RQ changes the pool's timeouts
+        serializer=JSONSerializer,
+        job_class=AllowedJob,
+        worker_ttl=60,  # hygiene, not recovery: dead workers leave RQ's books after a minute
+        maintenance_interval=30,
+        log_job_description=False,
+    )
+
+
+def work(url: str, *, burst: bool = False) -> None:
+    """Work until SIGTERM or SIGINT (the job in hand is finished first), or with `burst` until the queue is empty.
+
+    Without RQ's scheduler: what is due is in the due set.
+    """
+    worker: Any = make_worker(url)
+    worker.work(burst=burst, logging_level="WARNING", with_scheduler=False)

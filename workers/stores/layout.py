@@ -1,0 +1,187 @@
+"""Say what each change of a request or grant touches in the store: keys, due times, indexes, names, counters.
+
+One place, because the web process, the clock and the workers all commit such changes. Every function returns a `Part`:
+the fields of a `Commit` by name; `commit` joins parts into one Commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from approvers.grant import LIVE, Grant, GrantState, backoff, collect_at, prove_at
+from approvers.request import Because, Request, RequestState
+from approvers.times import to_ms
+from workers.stores.port import Commit, Versioned
+
+Part = Mapping[str, Any]
+IDEMPOTENCY_KEPT = timedelta(hours=24)
+"""How long after its end an Idempotency-Key still finds its request (callers.md 1)."""
+BUCKETS_MS = (50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000)
+"""Upper bounds of the timing histograms in /metrics; slower ones count in `+Inf` only."""
+
+POLICY, ROSTER, FREEZE = "config:policy", "config:roster", "config:freeze"
+WAITING, LIVE_INDEX, DENIES = "waiting", "live", "denies"
+SWEEP = "sweep:aws"
+
+
+def request_key(request: str) -> str:
+    """Return the record key, and due member, of a request."""
+    return f"request:{request}"
+
+
+def grant_key(grant: str) -> str:
+    """Return the record key, and due member, of a grant."""
+    return f"grant:{grant}"
+
+
+def waiting_of(principal: str) -> str:
+    """Return the index of what this principal waits for."""
+    return f"{WAITING}:{principal}"
+
+
+def idem_name(principal: str, key: str) -> str:
+    """Return the unique name of an Idempotency-Key."""
+    return f"idem:{principal}:{key}"
+
+
+def fold_name(principal: str, digest: str) -> str:
+    """Return the unique name under which identical pending asks find each other."""
+    return f"fold:{principal}:{digest}"
+
+
+def handle_name(handle: str) -> str:
+    """Return the unique name of a short handle while it is open."""
+    return f"handle:{handle}"
+
+
+def commit(at: datetime, *parts: Part, **fields: Any) -> Commit:
+    """Join parts (mappings are merged, sequences appended) and further fields into one Commit."""
+    joined: dict[str, Any] = {"at": at}
+    for name, value in [pair for part in (*parts, fields) for pair in part.items()]:
+        if isinstance(value, Mapping) and name in joined:
+            joined[name] = {**joined[name], **value}
+        elif isinstance(value, list | tuple) and name in joined:
+            joined[name] = [*joined[name], *value]
+        else:
+            joined[name] = value
+    return Commit(**joined)
+
+
+def timing(name: str, took: timedelta) -> dict[str, int]:
+    """Return the counters that one observation adds to the histogram `name`."""
+    took_ms = max(0, int(took.total_seconds() * 1000))
+    bucket = next((str(bound) for bound in BUCKETS_MS if took_ms <= bound), "inf")
+    return {f"{name}:sum_ms": took_ms, f"{name}:le:{bucket}": 1}
+
+
+def put(key: str, version: int, json: str) -> dict[str, Any]:
+    """Return the part that writes a record whose version was seen."""
+    return {"expects": {key: version}, "puts": {key: json}}
+
+
+def request_opened(request: Request) -> Part:
+    """Return what a new request touches, decided or not. The idempotency name is the caller's part."""
+    waits = request.state is RequestState.PENDING
+    key = request_key(request.id)
+    part: dict[str, Any] = {
+        **put(key, 0, request.model_dump_json()),
+        "counts": {f"requests:{request.state}": 1},
+    }
+    if waits:
+        moment = {request.id: request.submitted_at}
+        part["due"] = {key: request.expires_at}
+        part["enter"] = {WAITING: moment, waiting_of(request.principal): moment}
+        part["unique"] = {fold_name(request.principal, request.action_digest): request.id}
+    else:
+        part["counts"] |= timing("decision_seconds", timedelta())
+        if not opens_grant(request):
+            part["forget"] = _names_forgotten(request, request.submitted_at)
+    return part
+
+
+def request_changed(
+    seen: Versioned, request: Request, *, at: datetime, closed: bool, cool_down: timedelta | None = None
+) -> Part:  # fmt: skip
+    """Return what a review, an end, or a consumption of a request touches.
+
+    Args:
+        seen: the record as read.
+        request: the request after the change.
+        at: the store's time.
+        closed: whether this change decided it.
+        cool_down: how long an identical ask is answered by this request, if a person denied it.
+    """
+    key = request_key(request.id)
+    part: dict[str, Any] = put(key, seen.version, request.model_dump_json())
+    if not closed:
+        return part
+    fold_until = at + cool_down if cool_down and request.because is Because.REVIEWER else None
+    forget: dict[str, datetime | None] = {fold_name(request.principal, request.action_digest): fold_until}
+    if not opens_grant(request):
+        forget |= {handle_name(request.handle): None, **_names_forgotten(request, at)}
+    return part | {
+        "undue": [key],
+        "leave": {WAITING: [request.id], waiting_of(request.principal): [request.id]},
+        "forget": forget,
+        "counts": {f"requests:{request.state}": 1, **timing("decision_seconds", at - request.submitted_at)},
+    }
+
+
+def opens_grant(request: Request) -> bool:
+    """Tell whether this request's approval is a grant."""
+    return request.state is RequestState.APPROVED and request.plan is not None
+
+
+def grant_opened(grant: Grant) -> Part:
+    """Return what a new grant touches: it is due for minting at once."""
+    key = grant_key(grant.id)
+    return {
+        **put(key, 0, grant.model_dump_json()),
+        "due": {key: grant.opened_at},
+        "enter": {LIVE_INDEX: {grant.id: grant.opened_at}},
+        "counts": {"grants:opened": 1},
+    }
+
+
+def grant_changed(seen: Versioned, grant: Grant, *, at: datetime, request: Request | None = None) -> Part:
+    """Return what a move of a grant touches: record, due time by its new state, sealed credential, indexes.
+
+    `request` is needed where the grant ends, so that its names are forgotten.
+    """
+    key = grant_key(grant.id)
+    part: dict[str, Any] = put(key, seen.version, grant.model_dump_json())
+    if grant.state is not GrantState.ACTIVE:
+        part["sealed"] = {grant.id: None}  # a credential is there only while the grant is ACTIVE
+    match grant.state:
+        case GrantState.PENDING:
+            part["due"] = {key: at + backoff(grant.attempts)}
+        case GrantState.ACTIVE:
+            assert grant.ends_at is not None
+            part["due"] = {key: grant.ends_at}
+        case GrantState.REVOKING:
+            part["due"] = {key: prove_at(grant, at)}
+        case GrantState.REVOKED if grant.deny_written and grant.collected_at is None:
+            part["due"] = {key: max(at, collect_at(grant))}
+        case GrantState.REVOKED | GrantState.FAILED:
+            part["undue"] = [key]
+    if grant.collected_at:
+        part["leave"] = {DENIES: [grant.id]}
+    elif grant.deny_written:
+        part["enter"] = {DENIES: {grant.id: at}}
+    if grant.state not in LIVE and grant.collected_at is None:
+        part["leave"] = {LIVE_INDEX: [grant.id]}
+        part["counts"] = {f"grants:{grant.state}": 1}
+        part["forget"] = {handle_name(grant.handle): None, **(_names_forgotten(request, at) if request else {})}
+    return part
+
+
+def event(kind: str, at: datetime, *, request: str, grant: str | None = None) -> str:
+    """Return one line for the outbox: what happened to whom; whoever tells it renders the record as it then is."""
+    middle = f',"grant":"{grant}"' if grant else ""
+    return f'{{"type":"{kind}","at_ms":{to_ms(at)},"request":"{request}"{middle}}}'
+
+
+def _names_forgotten(request: Request, at: datetime) -> dict[str, datetime | None]:
+    return dict.fromkeys(request.names, at + IDEMPOTENCY_KEPT)
