@@ -1,0 +1,61 @@
+# Needs Python 3.11 or newer, and make. Everything else goes into .venv, at the versions of constraints.txt.
+#
+#   make demo          the whole system on this machine (DEMO="--port 9000" passes options on)
+#   make demo ONCE=1   the same, playing its scenes by itself; fails unless all held
+#   make test          lint, types, import rules and all tests (TESTS=tests/bot runs some)
+#   make lint          the same without the tests
+#   make bench         the figures of docs/performance.md
+#   make clean         remove .venv, caches and the demo's state
+
+PYTHON ?= $(shell for it in python3.11 python3 python3.14 python3.13 python3.12 python; do \
+	$$it -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v $$it; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+PINS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/.demo
+	$(BIN)/countersign demo $(if $(ONCE),--once) $(DEMO)
+
+test: lint
+	$(BIN)/pytest $(TESTS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) demo-state .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps say what was installed from which pins; a change of the pins installs again. `dev` includes `demo`.
+$(VENV)/.demo: $(PINS) | $(BIN)/python
+	@echo "Installing into $(VENV): about a minute the first time."
+	$(PIP) install -c constraints.txt -e '.[server,aws,demo]'
+	@touch $@
+
+$(VENV)/.dev: $(PINS) | $(BIN)/python
+	@echo "Installing into $(VENV): about two minutes the first time."
+	$(PIP) install -c constraints.txt -e '.[server,aws,demo,dev]'
+	@touch $(VENV)/.demo $@
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Countersign needs Python 3.11 or newer, and found none." \
+		"Install it (Debian: apt install python3 python3-venv) or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11:" \
+		"name a newer one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment." \
+		"Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }

@@ -1,0 +1,1 @@
+"""The people's side of Countersign: intake API, review desk, surfaces, console."""

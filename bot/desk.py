@@ -1,0 +1,229 @@
+"""The review desk: take an ask, take a review, withdraw, consume. Each is one commit, or an error that says why not.
+
+The desk knows ports and pure rules; it does not know HTTP, chat, Redis or AWS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from approvers import request as requests
+from approvers.action import Action, action_digest
+from approvers.audit import Draft
+from approvers.card import shown_digest
+from approvers.errors import CountersignError, Expired, Forbidden
+from approvers.grant import Plan
+from approvers.ids import handle, request_id
+from approvers.quorum import Review
+from approvers.request import Request, RequestState
+from approvers.roster import check_claims
+from approvers.ruling import ActionTable, Facts, Ruling, check_limits, gather, rule, ttl_for
+from bot.commits import MAX_WAITING, Click, refused, reviewed, submitted
+from bot.identity import Identity
+from bot.reading import Reader, View
+from workers.policies import Policies, Rulebook
+from workers.providers.plans import plan
+from workers.stores import layout
+from workers.stores.port import Commit, Conflict, Full, Snapshot, Store, Taken, TooLate, transact
+
+TRIES = 20
+
+
+class TooManyWaiting(CountersignError):
+    """The principal already waits for as many requests as it may."""
+
+    code = "too_many_waiting"
+
+
+class KeyReused(CountersignError):
+    """The Idempotency-Key stands for another body."""
+
+    code = "idempotency_key_reused"
+
+
+class Desk:
+    """Take what callers and reviewers say."""
+
+    def __init__(self, store: Store, policies: Policies, levels: ActionTable, reader: Reader) -> None:
+        self._records, self._policies, self._levels, self._reader = store.records, policies, levels, reader
+
+    async def submit(self, who: Identity, action: Action, key: str) -> View:
+        """Take an ask: the same key finds the first one, an identical waiting ask folds into it.
+
+        Raises:
+            Forbidden, Inadmissible: this may not be asked, by this principal or at all; nothing is stored.
+            KeyReused, TooManyWaiting: the key has another body; too many wait already.
+        """
+        body = _fingerprint(action)
+        for _ in range(TRIES):
+            book = self._policies.current
+            request, commit = await self._prepare(book, who, action, key, body)
+            try:
+                await self._records.commit(commit)
+                return _first_view(request)
+            except Taken as taken:
+                if taken.name.startswith("handle:"):
+                    continue
+                if taken.name.startswith("idem:"):
+                    return await self._replayed(taken.value, body)
+                if (found := await self._folded(who, key, body, taken.value)) is not None:
+                    return found
+            except Full as full:
+                raise TooManyWaiting(
+                    f"{who.principal} already waits for {MAX_WAITING} requests; let some be decided, or cancel them."
+                ) from full
+            except Conflict:
+                await self._policies.refresh()
+        raise Conflict("request")
+
+    async def review(self, click: Click) -> View:
+        """Take one review. Every refusal is a record, too, and raises what `approvers.request.review` raises."""
+        key = layout.request_key(click.request)
+
+        def step(seen: Snapshot) -> tuple[Commit | None, CountersignError | Request]:
+            book = self._policies.current
+            before = self._reader.parse(seen, click.request)
+            answer = Review(
+                reviewer=click.who.principal,
+                verdict="approve" if click.verdict == "approve" else "deny",
+                reason=click.reason,
+                at=seen.now,
+                groups=tuple(sorted(book.roster.groups_of(click.who.principal))),
+                via=click.who.via,
+            )
+            try:
+                if book.frozen is not None and answer.verdict == "approve":
+                    raise Forbidden(f"Approvals are stopped: {book.frozen}", code="frozen")
+                after = requests.review(before, answer, shown=click.shown, current=shown_digest(before))
+            except CountersignError as error:
+                return refused(seen, click, error), error
+            return reviewed(book, click, seen, after), after
+
+        try:
+            result = await transact(
+                self._records, [key], step, chains=[click.request], refresh=self._policies.refresh
+            )  # fmt: skip
+        except TooLate as late:
+            raise Expired("This request expired while you were answering; nobody's answer counts any more.") from late
+        if isinstance(result, CountersignError):
+            raise result
+        return await self._reader.look(click.request)
+
+    async def cancel(self, who: Identity, request: str) -> View:
+        """Withdraw a waiting request."""
+        return await self._settle(
+            who, request, "request.cancelled", lambda one, seen: requests.cancel(one, seen.now, who.principal)
+        )
+
+    async def consume(self, who: Identity, request: str, digest: str) -> View:
+        """Settle an approved action once."""
+        return await self._settle(
+            who, request, "request.consumed", lambda one, seen: requests.consume(one, seen.now, who.principal, digest)
+        )
+
+    async def _prepare(
+        self, book: Rulebook, who: Identity, action: Action, key: str, body: str
+    ) -> tuple[Request, Commit]:  # fmt: skip
+        """Rule on the ask and build the one commit that stores all of it."""
+        now = await self._records.now()
+        check_claims(book.roster, who.principal, action.actor.id, action.actor.on_behalf_of)
+        ttl_seconds = ttl_for(book.policy, action.ttl_seconds)
+        action = action.model_copy(update={"ttl_seconds": ttl_seconds})
+        planned = plan(action, book.roster, ttl_seconds) if action.access else None
+        facts = gather(
+            action,
+            principal=who.principal,
+            caller=book.roster.caller(who.principal),
+            plan=planned,
+            policy=book.policy,
+            levels=self._levels,
+            at=now,
+        )
+        check_limits(book.policy, facts)
+        ruling = rule(book.policy, facts, sha256=book.policy_sha256)
+        request = _opened(who, action, planned=planned, facts=facts, ruling=ruling, key=key)
+        return request, submitted(book, who, request, key, body)
+
+    async def _replayed(self, value: str, body: str) -> View:
+        request, _, first = value.partition(" ")
+        if first != body:
+            raise KeyReused("This Idempotency-Key was used for another body; use a new key for a new ask.")
+        return await self._reader.look(request)
+
+    async def _folded(self, who: Identity, key: str, body: str, request: str) -> View | None:
+        """Let the second key find the identical ask; None if that one has ended in the meantime."""
+
+        def step(seen: Snapshot) -> tuple[Commit | None, bool]:
+            record = seen.records[layout.request_key(request)]
+            before = self._reader.parse(seen, request)
+            if before.state not in (RequestState.PENDING, RequestState.DENIED):
+                return None, False
+            name = layout.idem_name(who.principal, key)
+            after = before.model_copy(update={"names": (*before.names, name)})
+            draft = Draft(request, "request.folded", who.by, who.via, {"body_sha256": body})
+            part = layout.put(layout.request_key(request), record.version, after.model_dump_json())
+            until = seen.now + layout.IDEMPOTENCY_KEPT if before.state is RequestState.DENIED else None
+            fields: dict[str, Any] = {"unique": {name: f"{request} {body}"}, "drafts": [draft], "heads": seen.heads}
+            if until:
+                fields["forget"] = {name: until}
+            return layout.commit(seen.now, part, **fields), True
+
+        try:
+            found = await transact(self._records, [layout.request_key(request)], step, chains=[request])
+        except Taken as taken:
+            return await self._replayed(taken.value, body)
+        return await self._reader.look(request) if found else None
+
+    async def _settle(
+        self, who: Identity, request: str, kind: str, change: Callable[[Request, Snapshot], Request]
+    ) -> View:
+        key = layout.request_key(request)
+
+        def step(seen: Snapshot) -> tuple[Commit | None, None]:
+            after = change(self._reader.parse(seen, request), seen)
+            part = layout.request_changed(seen.records[key], after, at=seen.now, closed=kind == "request.cancelled")
+            draft = Draft(request, kind, who.by, who.via, {"state": after.state})
+            line = layout.event(kind, seen.now, request=request)
+            return layout.commit(
+                seen.now, part, drafts=[draft], events=[line], heads=seen.heads, expects=dict(who.proof)
+            ), None  # fmt: skip
+
+        await transact(self._records, [key], step, chains=[request])
+        return await self._reader.look(request)
+
+
+def _first_view(request: Request) -> View:
+    """Return what was just stored, without reading it back."""
+    if layout.opens_grant(request):
+        return View(request, requests.open_grant(request, request.submitted_at), 1, 1)
+    return View(request, None, 1)
+
+
+def _fingerprint(action: Action) -> str:
+    """Return the SHA-256 of the whole body in its canonical order of fields."""
+    return hashlib.sha256(action.model_dump_json().encode()).hexdigest()
+
+
+def _opened(who: Identity, action: Action, *, planned: Plan | None, facts: Facts, ruling: Ruling, key: str) -> Request:
+    state, because = requests.opened_as(ruling)
+    waits = state is RequestState.PENDING
+    return Request(
+        id=request_id(facts.at, secrets.token_bytes(10)),
+        handle=handle(secrets.token_bytes(4)),
+        state=state,
+        because=because,
+        principal=who.principal,
+        action=action,
+        action_digest=action_digest(who.principal, action),
+        plan=planned,
+        facts=facts,
+        ruling=ruling,
+        submitted_at=facts.at,
+        expires_at=requests.answer_by(ruling, facts.at),
+        decided_at=None if waits else facts.at,
+        decided_by=None if waits else "policy",
+        names=(layout.idem_name(who.principal, key),),
+    )

@@ -1,0 +1,102 @@
+"""Say who is calling: an API key is looked up by its hash and becomes an `Identity`, or nothing.
+
+Keys are cached for a moment, so that intake costs one round trip; every commit names the key's version, so that a
+revoked key decides nothing even where the cache has not heard of it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from approvers.audit import By
+from approvers.times import Moment
+from workers.stores.port import Records
+from workers.vault import hash_key
+
+Scope = Literal["request", "review", "operate", "read"]
+SCOPES: tuple[Scope, ...] = ("request", "review", "operate", "read")
+CACHED_SECONDS = 5.0
+CACHE_SIZE = 10_000
+
+
+class ApiKey(BaseModel):
+    """One key, as stored under the hash of its secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    v: Literal[1] = 1
+    id: str
+    principal: str
+    scopes: tuple[Scope, ...]
+    made_at: Moment
+    expires_at: Moment | None = None
+    revoked_at: Moment | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A proven identity: the principal, how it was proven, what it may do, and the records that prove it.
+
+    Attributes:
+        proof: record key → version that a commit made in this name must still find.
+    """
+
+    principal: str
+    scopes: frozenset[str]
+    by: By
+    via: str
+    proof: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_person(self) -> bool:
+        """Tell whether this is a human."""
+        return self.principal.startswith("user:")
+
+
+class Keys:
+    """Turn API keys into identities."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._cache: dict[str, tuple[float, ApiKey | None, int]] = {}
+
+    async def identify(self, secret: str) -> Identity | None:
+        """Return who holds this key; None if nobody does, or not any more."""
+        hashed = hash_key(secret)
+        found, version = await self._find(hashed)
+        if found is None or found.revoked_at or _over(found.expires_at, await self._records.now()):
+            return None
+        return Identity(
+            found.principal,
+            frozenset(found.scopes),
+            By(found.principal, "api-key", found.id),
+            "api",
+            {f"key:{hashed}": version},
+        )
+
+    def forget(self) -> None:
+        """Read every key again before the next use."""
+        self._cache.clear()
+
+    async def _find(self, hashed: str) -> tuple[ApiKey | None, int]:
+        cached = self._cache.get(hashed)
+        if cached and time.monotonic() - cached[0] < CACHED_SECONDS:
+            return cached[1], cached[2]
+        seen = (await self._records.read([f"key:{hashed}"])).records[f"key:{hashed}"]
+        key = ApiKey.model_validate(json.loads(seen.json)) if seen.version else None
+        if key is not None:  # strangers' guesses do not fill the cache
+            if len(self._cache) >= CACHE_SIZE:
+                self._cache.clear()
+            self._cache[hashed] = (time.monotonic(), key, seen.version)
+        return key, seen.version
+
+
+def _over(moment: datetime | None, now: datetime) -> bool:
+    return moment is not None and now >= moment

@@ -1,0 +1,1 @@
+"""Where people see and answer requests; one file (plus renderer) each."""

@@ -1,0 +1,62 @@
+"""Say what a surface is: a place where people see cards and answer them. Chat surfaces post; the console is looked at.
+
+A surface renders `approvers.card.Card` for its own markup and hands clicks to the desk; it decides nothing and keeps no
+state. What it raises says whether a post is known to be missing (try again) or may have arrived (look before trying).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from approvers.card import Card
+
+
+class SurfaceError(Exception):
+    """The surface did not do it. The sentence is for the operator and holds no secret."""
+
+
+class Unreachable(SurfaceError):
+    """Nothing was posted; worth another try. `after_seconds` is how long the platform wants us to wait."""
+
+    def __init__(self, detail: str, *, after_seconds: float = 1.0) -> None:
+        super().__init__(detail)
+        self.after_seconds = after_seconds
+
+
+class OutcomeUnknown(SurfaceError):
+    """The post may have arrived: it is tried once more, and a double is adopted."""
+
+
+class Refused(SurfaceError):
+    """The platform will not take it, now or later (unknown channel, removed app): an operator has to act."""
+
+
+@dataclass(frozen=True)
+class MessageRef:
+    """Name one posted message: the surface, the channel or conversation, and the message's id in it."""
+
+    surface: str
+    channel: str
+    message: str
+
+
+class Surface(Protocol):
+    """Show cards to people. Every method may raise Unreachable, OutcomeUnknown or Refused."""
+
+    @property
+    def name(self) -> str:
+        """Return the word that the roster's places use for it: `slack`, `teams`."""
+        ...
+
+    async def post(self, channel: str, card: Card) -> MessageRef:
+        """Post a new card and return where it is."""
+        ...
+
+    async def update(self, ref: MessageRef, card: Card) -> None:
+        """Make a posted card show the present state."""
+        ...
+
+    async def tell(self, account: str, text: str) -> None:
+        """Tell one person privately; `account` is the person's name on this platform."""
+        ...

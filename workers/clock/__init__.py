@@ -1,0 +1,1 @@
+"""What makes time pass: the due set's dispatcher and the reconciler."""

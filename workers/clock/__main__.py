@@ -1,0 +1,58 @@
+"""Run one clock: `python -m workers.clock`. Any number may run, on any hosts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from datetime import timedelta
+
+from workers import logs
+from workers.clock.due import Clock
+from workers.config import ConfigurationError, load
+from workers.queue import Queue
+from workers.settings import Settings
+from workers.stores.port import StoreError
+from workers.stores.redis import connect
+
+_log = logs.get_logger(__name__)
+
+
+def main() -> int:
+    """Read the settings and run until SIGTERM; returns the exit status."""
+    try:
+        settings = load(os.environ, "clock")
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)  # noqa: T201 there is no log yet
+        return 2
+    logs.configure("clock", settings.log_level)
+    try:
+        asyncio.run(_run(settings))
+    except StoreError as error:
+        _log.error("clock.refused", why=str(error))
+        return 1
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    store = await connect(settings.store_url, durability=settings.redis_durability)
+    lease = timedelta(seconds=settings.lease_seconds)
+    queue = Queue(settings.queue_url, job_seconds=max(1, settings.lease_seconds * 9 // 10))
+    try:
+        running = asyncio.ensure_future(Clock(store, queue, lease).run())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, running.cancel)
+        _log.info("clock.started", pid=os.getpid())
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.result()
+        _log.info("clock.stopped")
+    finally:
+        await queue.aclose()
+        await store.aclose()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

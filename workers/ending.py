@@ -1,0 +1,86 @@
+"""End a grant at the provider, and write REVOKED only with proof.
+
+An early end writes the Deny and asks the provider three times; an end by time writes nothing and shows that AWS itself
+refuses. Whatever is not proof keeps the grant REVOKING, is tried again with backoff for ever, and becomes an alert.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from approvers import grant as grants
+from approvers.grant import ALERT_AFTER_ATTEMPTS, Grant, GrantState, Proof, ProofKind, collect_at, proof_wanted
+from workers.providers.port import Handle, ProofOutcome, ProviderError, Reading
+from workers.stores.port import Attempt, Commit
+from workers.tools import Tools, move
+
+
+async def prove(tools: Tools, attempt: Attempt, grant: Grant) -> str:
+    """Make one attempt to end a REVOKING grant and to show it."""
+    kind = proof_wanted(grant)
+    handle = _handle(grant)
+    provider = tools.providers[grant.plan.provider]
+    deny_written = False
+    try:
+        if kind is ProofKind.PROBE_DENIED:
+            await asyncio.to_thread(provider.revoke, handle)
+            deny_written = True
+        reading = await asyncio.to_thread(provider.verify, handle, kind)
+    except ProviderError as error:
+        return await _failed(tools, attempt, grant, str(error), deny_written, alarming=True)
+    if reading.outcome is not ProofOutcome.PROVEN:
+        alarming = reading.outcome is ProofOutcome.STILL_ACTIVE or kind is not ProofKind.EXPIRED
+        return await _failed(tools, attempt, grant, reading.detail, deny_written, alarming=alarming)
+    proof = await _proof(tools, grant, kind, reading)
+    return await move(tools, attempt, "proven", lambda one, _: grants.proven(one, proof, deny_written=deny_written))
+
+
+async def collect(tools: Tools, attempt: Attempt, grant: Grant) -> str:
+    """Remove the Deny of an ended grant, once no session of it can be alive; drop the due item if there is none."""
+    if grant.state is not GrantState.REVOKED or not grant.deny_written or grant.collected_at:
+        await tools.store.records.commit(Commit(at=await tools.store.records.now(), attempt=attempt))
+        return "nothing to do"
+    now = await tools.store.records.now()
+    if now < collect_at(grant):  # collected earlier, the Deny's end would revive the credential
+        await tools.store.records.commit(Commit(at=now, attempt=attempt, due={attempt.member: collect_at(grant)}))
+        return "too early to collect"
+    try:
+        await asyncio.to_thread(tools.providers[grant.plan.provider].collect, _handle(grant))
+    except ProviderError as error:
+        await tools.alert("collect_failed", grant, f"The Deny of {grant.id} could not be removed: {error}")
+        later = now + timedelta(minutes=1)
+        await tools.store.records.commit(Commit(at=now, attempt=attempt, due={attempt.member: later}))
+        return "not collected"
+    return await move(tools, attempt, "collected", grants.collected)
+
+
+async def _failed(
+    tools: Tools, attempt: Attempt, grant: Grant, why: str, deny_written: bool, *, alarming: bool
+) -> str:  # fmt: skip
+    if alarming and grant.attempts + 1 >= ALERT_AFTER_ATTEMPTS:
+        summary = f"{grant.id} is not proven ended after {grant.attempts + 1} tries: {why}"
+        await tools.alert("revoke_unproven", grant, summary, severity="critical")
+    return await move(
+        tools, attempt, "revoke_failed", lambda one, _: grants.revoke_failed(one, why, deny_written=deny_written)
+    )  # fmt: skip
+
+
+async def _proof(tools: Tools, grant: Grant, kind: ProofKind, reading: Reading) -> Proof:
+    """Put the first refusal onto the store's clock, and count the seconds from the request for the end."""
+    assert grant.ending is not None
+    skew = await tools.store.records.now() - datetime.now(UTC)
+    at = (reading.first_refused_at or datetime.now(UTC)) + skew
+    took = max(timedelta(), at - grant.ending.requested_at)
+    return Proof(
+        kind=kind,
+        at=max(at, grant.ending.requested_at),
+        seconds=f"{took.total_seconds():.3f}",
+        refused=reading.refused,
+        asked=reading.asked,
+        detail=reading.detail,
+    )
+
+
+def _handle(grant: Grant) -> Handle:
+    return Handle(grant.id, grant.plan, grant.ends_at, grant.expiration)

@@ -1,0 +1,147 @@
+"""Move a grant on. There is one due member per grant, and the grant's state says what to do with it.
+
+A job may run twice or die at any line; the order makes that harmless. MINTING is committed, with the time at which it
+counts as lost, before the cloud is called; what comes back is kept only while this attempt's fence still holds and the
+grant is still MINTING; otherwise it is dropped, and the Deny by grant id ends a session that nobody has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+from approvers import grant as grants
+from approvers.errors import CountersignError, IllegalTransition
+from approvers.grant import Grant, GrantState
+from approvers.ids import request_of
+from approvers.request import Request, overtaken_by
+from approvers.ruling import rule
+from approvers.upgrades import read
+from workers.ending import collect, prove
+from workers.policies import Rulebook
+from workers.providers.port import Minted, NotSent, OutcomeUnknown, Refused
+from workers.stores import layout
+from workers.stores.port import Attempt, Commit, Fenced, Sealed, Snapshot, transact
+from workers.tools import Tools, move, told
+
+MIN_SESSION = timedelta(seconds=900)
+"""The shortest session that STS issues (aws.md 1)."""
+
+
+async def advance(tools: Tools, attempt: Attempt) -> str:
+    """Make the next move of the grant that this due item names; returns one word for the log."""
+    if not await tools.store.due.hold(attempt, tools.lease):
+        return "fenced"
+    grant_id = attempt.member.partition(":")[2]
+    seen = await tools.store.records.read([attempt.member])
+    grant = read(Grant, seen.records[attempt.member].json)
+    try:
+        match grant.state:
+            case GrantState.PENDING:
+                return await _mint(tools, attempt, grant_id)
+            case GrantState.MINTING:  # an attempt was lost between the claim and its outcome
+                why = "the attempt to mint it was lost"
+                return await move(tools, attempt, "stale", lambda one, now: _lost(one, now, "stale", why))
+            case GrantState.ACTIVE:
+                return await _end_by_time(tools, attempt)
+            case GrantState.REVOKING:
+                return await prove(tools, attempt, grant)
+            case GrantState.REVOKED | GrantState.FAILED:
+                return await collect(tools, attempt, grant)
+    except Fenced:
+        return "fenced"  # somebody else has the item, or a person re-armed it; our result is dropped
+    except IllegalTransition:
+        return "overtaken"  # the grant has moved on while the provider was being asked; our result is dropped
+
+
+async def _mint(tools: Tools, attempt: Attempt, grant_id: str) -> str:
+    claimed = await _claim(tools, attempt, grant_id)
+    if claimed is None:
+        return "overtaken"
+    provider = tools.providers[claimed.plan.provider]
+    try:
+        issued = await asyncio.to_thread(provider.mint, claimed.id, claimed.plan)
+    except Refused as error:
+        why = str(error)
+        await tools.alert("mint_refused", claimed, f"AWS refused to mint {claimed.id}: {why}")
+        return await move(tools, attempt, "refused", lambda one, _: grants.refused(one, why))
+    except NotSent as error:
+        why = str(error)
+        return await move(tools, attempt, "not_sent", lambda one, _: grants.not_sent(one, why))
+    except OutcomeUnknown as error:
+        why = str(error)
+        return await move(tools, attempt, "outcome_unknown", lambda one, now: _lost(one, now, "outcome_unknown", why))
+    return await _deliver(tools, attempt, claimed, issued)
+
+
+async def _claim(tools: Tools, attempt: Attempt, grant_id: str) -> Grant | None:
+    """Commit MINTING before the cloud is called; None if policy, a freeze, time or a person came first."""
+    await tools.policies.refresh()
+    request_id = request_of(grant_id)
+
+    def step(seen: Snapshot) -> tuple[Commit | None, Grant | None]:
+        book = tools.policies.current
+        grant = read(Grant, seen.records[attempt.member].json)
+        if grant.state is not GrantState.PENDING:
+            return None, None
+        request = read(Request, seen.records[layout.request_key(request_id)].json)
+        fields: dict[str, Any] = {"attempt": attempt, "expects": dict(book.versions)}
+        if why := _stopped(book, request, grant, seen):
+            failed = grants.overtaken(grant, why)
+            part = layout.grant_changed(seen.records[attempt.member], failed, at=seen.now, request=request)
+            return told(seen, part, failed, "overtaken", **fields), None
+        session = tools.lease + max(MIN_SESSION, timedelta(seconds=grant.plan.ttl_seconds))
+        claimed = grants.claim(grant, seen.now, session)
+        part = layout.put(attempt.member, seen.records[attempt.member].version, claimed.model_dump_json())
+        return told(seen, part, claimed, "claimed", lease_until=seen.now + tools.lease, **fields), claimed
+
+    keys = [attempt.member, layout.request_key(request_id)]
+    refresh = tools.policies.refresh
+    return await transact(tools.store.records, keys, step, chains=[request_id], refresh=refresh)
+
+
+def _stopped(book: Rulebook, request: Request, grant: Grant, seen: Snapshot) -> str | None:
+    """Say why this grant must not be minted now; None if it may."""
+    if book.frozen is not None:
+        return f"frozen: {book.frozen}"
+    if seen.now >= grant.mint_by:
+        return "nobody could mint it in time"
+    try:
+        now = rule(book.policy, request.facts, sha256=book.policy_sha256)
+    except CountersignError as error:
+        return f"the policy could not be evaluated: {error.detail}"
+    return overtaken_by(request, now)
+
+
+async def _deliver(tools: Tools, attempt: Attempt, claimed: Grant, issued: Minted) -> str:
+    """Seal the credential and make the grant ACTIVE in one commit."""
+    try:
+        ciphertext = tools.seal(issued.secret, claimed)
+    except ValueError:  # the recipient's key cannot be sealed to: nobody could ever open it
+        why = "the credential could not be sealed to the caller's public key"
+        return await move(tools, attempt, "outcome_unknown", lambda one, now: _lost(one, now, "outcome_unknown", why))
+    sealed = {claimed.id: Sealed(ciphertext, issued.expiration)}
+    return await move(
+        tools,
+        attempt,
+        "minted",
+        lambda one, now: grants.minted(
+            one, now, access_key_id=issued.secret.access_key_id, ends_at=issued.ends_at, expiration=issued.expiration
+        ),
+        sealed=sealed,
+    )
+
+
+async def _end_by_time(tools: Tools, attempt: Attempt) -> str:
+    """Leave ACTIVE because the TTL is over: AWS has ended it by itself, what is left is to prove it."""
+    return await move(
+        tools,
+        attempt,
+        "ttl_elapsed",
+        lambda one, now: grants.end(one, "ttl_elapsed", now, by="clock", reason="the TTL is over"),
+    )
+
+
+def _lost(grant: Grant, now: datetime, event: str, why: str) -> Grant:
+    return grants.end(grant, event, now, by="worker", reason=why)

@@ -1,0 +1,164 @@
+"""Hold the rules as applied: policy, roster and freeze, parsed once per version, followed by every process.
+
+The store has the only copy that counts. Every decision names the versions it was made under in its commit, so that a
+cached copy can be old, but never decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from approvers.audit import SYSTEM, By, Draft
+from approvers.errors import CountersignError
+from approvers.policy import Policy, check_together, parse_policy
+from approvers.roster import Roster, parse_roster
+from approvers.times import stamp
+from workers.stores import layout
+from workers.stores.port import Commit, Records, Signals, Snapshot, Unavailable, Versioned, transact
+
+KEYS = (layout.POLICY, layout.ROSTER, layout.FREEZE)
+LOOK_AGAIN = timedelta(seconds=5)
+
+
+class NotConfigured(CountersignError):
+    """No policy or roster has been applied yet."""
+
+    code = "not_configured"
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """Hold what decisions are made under, and the record versions that a commit must name.
+
+    Attributes:
+        texts: the files as applied, by record key.
+        frozen: why approvals and mints are stopped; None while they are not.
+    """
+
+    policy: Policy
+    policy_sha256: str
+    roster: Roster
+    roster_sha256: str
+    versions: Mapping[str, int]
+    texts: Mapping[str, str]
+    frozen: str | None
+
+
+class Policies:
+    """Read the rules from the store, and keep them fresh."""
+
+    def __init__(self, records: Records, signals: Signals) -> None:
+        self._records, self._signals = records, signals
+        self._book: Rulebook | None = None
+
+    @property
+    def current(self) -> Rulebook:
+        """Return the rules as last read. Raises NotConfigured before the first `countersign apply`."""
+        if self._book is None:
+            raise NotConfigured("no policy is applied yet: run `countersign apply countersign.toml policy.toml`")
+        return self._book
+
+    @property
+    def roster(self) -> Roster | None:
+        """Return the roster as last read; None before the first apply."""
+        return self._book.roster if self._book else None
+
+    async def refresh(self) -> None:
+        """Read the records; parse only what has another version than before."""
+        snapshot = await self._records.read(KEYS)
+        versions = {key: snapshot.records[key].version for key in KEYS}
+        if self._book is None or self._book.versions != versions:
+            self._book = _book(snapshot, versions)
+
+    async def follow(self) -> None:
+        """Refresh at every change and every few seconds, until cancelled; a lost hint only costs time."""
+        await asyncio.gather(*(self._follow(key) for key in KEYS))
+
+    async def _follow(self, key: str) -> None:
+        while True:
+            await self._signals.changed(key, LOOK_AGAIN)
+            with contextlib.suppress(Unavailable):  # commits name the versions: an old copy cannot decide
+                await self.refresh()
+
+
+@dataclass(frozen=True)
+class Applied:
+    """Say what an `apply` did: the file's kind, its hash, and whether anything changed."""
+
+    key: str
+    sha256: str
+    changed: bool
+
+
+async def apply(records: Records, *, policy: str | None, roster: str | None, by: str, why: str) -> list[Applied]:
+    """Check new files together with what stands, and commit them, or raise ConfigError with every mistake.
+
+    Args:
+        records: the store.
+        policy: text of policy.toml; None keeps the one that stands.
+        roster: text of countersign.toml; None keeps the one that stands.
+        by: who applies, as recorded.
+        why: their reason, as recorded.
+    """
+    given = {layout.POLICY: policy, layout.ROSTER: roster}
+
+    def step(seen: Snapshot) -> tuple[Commit | None, list[Applied]]:
+        texts = {key: text if text is not None else _text(seen.records[key]) for key, text in given.items()}
+        if not all(texts.values()):
+            raise NotConfigured("the first apply needs both files: countersign.toml and policy.toml")
+        check_together(parse_policy(texts[layout.POLICY]), parse_roster(texts[layout.ROSTER]))
+        done = [_applied(key, text, seen.records[key]) for key, text in given.items() if text is not None]
+        parts = [_put(one, texts[one.key], seen, by, why) for one in done if one.changed]
+        return (layout.commit(seen.now, *parts, heads=seen.heads) if parts else None), done
+
+    return await transact(records, KEYS, step, chains=(SYSTEM,))
+
+
+def _applied(key: str, text: str, seen: Versioned) -> Applied:
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return Applied(key, sha256, not seen.version or json.loads(seen.json)["sha256"] != sha256)
+
+
+def _put(one: Applied, text: str, seen: Snapshot, by: str, why: str) -> layout.Part:
+    record = {"v": 1, "sha256": one.sha256, "text": text, "by": by, "why": why, "at": stamp(seen.now)}
+    kind = one.key.partition(":")[2]
+    old = seen.records[one.key]
+    draft = Draft(
+        SYSTEM,
+        f"{kind}.applied",
+        By(by, "operator", by),
+        "command",
+        {
+            "sha256": one.sha256,
+            "was": json.loads(old.json)["sha256"] if old.version else None,
+            "why": why,
+            "text": text,
+        },  # the text too, so that any decision can be replayed
+    )
+    return {**layout.put(one.key, old.version, json.dumps(record)), "drafts": [draft]}
+
+
+def _text(seen: Versioned) -> str:
+    return str(json.loads(seen.json)["text"]) if seen.version else ""
+
+
+def _book(snapshot: Snapshot, versions: Mapping[str, int]) -> Rulebook | None:
+    policy, roster, freeze = (snapshot.records[key] for key in KEYS)
+    if not policy.version or not roster.version:
+        return None
+    policy_record, roster_record = json.loads(policy.json), json.loads(roster.json)
+    return Rulebook(
+        policy=parse_policy(policy_record["text"]),
+        policy_sha256=policy_record["sha256"],
+        roster=parse_roster(roster_record["text"]),
+        roster_sha256=roster_record["sha256"],
+        versions=versions,
+        texts={layout.POLICY: policy_record["text"], layout.ROSTER: roster_record["text"]},
+        frozen=json.loads(freeze.json)["why"] if freeze.version and json.loads(freeze.json)["on"] else None,
+    )

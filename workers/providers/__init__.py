@@ -1,0 +1,1 @@
+"""Who can mint: one port, AWS and a dry run, and the pure planning that both share."""

@@ -1,0 +1,205 @@
+"""Declare every `COUNTERSIGN_*` name, once: its type, default, meaning, form, and the processes that read it.
+
+`workers.config` reads them and says what is wrong with them. The environment holds secrets and addresses, nothing
+else; rules and people are applied with `countersign apply`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from approvers.errors import CountersignError
+from workers.vault import DeliveryKey, parse_public_key
+
+PREFIX = "COUNTERSIGN_"
+ProviderName = Literal["aws", "dry_run"]
+
+
+@dataclass(frozen=True)
+class About:
+    """Say what a setting means, how it is written, and which processes read it."""
+
+    meaning: str
+    form: str
+    used_by: str = "web, worker, clock"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach that host."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check_redis(secret: SecretStr) -> SecretStr:
+    parts = urlsplit(secret.get_secret_value())
+    place = parts.path if parts.scheme == "unix" else parts.hostname
+    if parts.scheme not in {"redis", "rediss", "unix"} or not place:
+        raise ValueError("not a Redis address")
+    return secret
+
+
+def _check_http(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("not an http(s) address")
+    return text.rstrip("/")
+
+
+def _check_public(text: str) -> str:
+    parts = urlsplit(_check_http(text))
+    if parts.query or parts.fragment:
+        raise ValueError("an address with a query or fragment")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ValueError("sign-ins and API keys would travel unencrypted")
+    return text.rstrip("/")
+
+
+def _check_webhook(secret: SecretStr) -> SecretStr:
+    _check_http(secret.get_secret_value())
+    return secret
+
+
+def _check_delivery_key(secret: SecretStr) -> SecretStr:
+    DeliveryKey.parse(secret.get_secret_value())
+    return secret
+
+
+def _check_delivery_public_key(text: str) -> str:
+    try:
+        parse_public_key(text)
+    except CountersignError as error:
+        raise ValueError("not an X25519 public key") from error
+    return text
+
+
+def _split_names(value: object) -> object:
+    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+RedisUrl = Annotated[SecretStr, AfterValidator(_check_redis)]
+HttpUrl = Annotated[str, AfterValidator(_check_http)]
+PublicUrl = Annotated[str, AfterValidator(_check_public)]
+WebhookUrl = Annotated[SecretStr, AfterValidator(_check_webhook)]
+DeliveryKeyText = Annotated[SecretStr, AfterValidator(_check_delivery_key)]
+DeliveryPublicKeyText = Annotated[str, AfterValidator(_check_delivery_public_key)]
+Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+
+_REDIS = "write redis://[:password@]host:port/0, rediss://… for TLS, or unix://[:password@]/path"
+_BOTH = "set it together with the other half of the key"
+_PROFILE = "write a profile's name"
+_KEYPAIR = "make both halves with: python -m workers.vault"
+
+
+class Settings(BaseSettings):
+    """Hold what the environment says. Frozen; secrets are `SecretStr`, so that no repr or log shows them."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    redis_url: Annotated[RedisUrl, About("The store: Redis or Valkey with AOF on and `noeviction`.", _REDIS)]
+    rq_url: Annotated[
+        RedisUrl | None, About("RQ's server, if not the store's; it may be a disposable one.", _REDIS, "worker, clock")
+    ] = None
+    redis_durability: Annotated[
+        Literal["attested"] | None,
+        About("`attested`: you state that the store is durable, where a managed service hides it.", "write attested"),
+    ] = None
+    host: Annotated[str, About("Address to listen on.", "write an address such as 127.0.0.1", "web")] = "127.0.0.1"
+    port: Annotated[
+        int, Field(ge=0, le=65535), About("Port to listen on (0: any free one).", "write 0 to 65535", "web")
+    ] = 8080
+    public_url: Annotated[
+        PublicUrl | None,
+        About(
+            "Address that people and callers use, if not HOST and PORT.", "write https://name (http: loopback)", "web"
+        ),
+    ] = None
+    delivery_key: Annotated[
+        DeliveryKeyText | None,
+        About("X25519 private key that opens credentials for callers without a key of their own.", _KEYPAIR, "web"),
+    ] = None
+    delivery_public_key: Annotated[
+        DeliveryPublicKeyText | None, About("Public half of the delivery key, to seal to.", _KEYPAIR, "worker")
+    ] = None
+    providers: Annotated[
+        tuple[ProviderName, ...],
+        NoDecode,
+        BeforeValidator(_split_names),
+        Field(min_length=1),
+        About("What credentials are minted by.", "write aws, dry_run or both, with a comma between", "web, worker"),
+    ] = ("aws",)
+    aws_endpoint_url: Annotated[
+        HttpUrl | None, About("AWS endpoint other than the usual one.", "write http(s)://host:port", "worker")
+    ] = None
+    aws_region: Annotated[Region, About("AWS region.", "write one such as eu-central-1", "worker")] = "us-east-1"
+    aws_minter_access_key_id: Annotated[
+        str | None, About("Who assumes roles: an access key; else the profile; else the SDK's chain.", _BOTH, "worker")
+    ] = None
+    aws_minter_secret_access_key: Annotated[SecretStr | None, About("Its secret key.", _BOTH, "worker")] = None
+    aws_minter_profile: Annotated[str | None, About("Or a profile for it.", _PROFILE, "worker")] = None
+    aws_revoker_access_key_id: Annotated[
+        str | None, About("Who ends sessions: an access key; else the profile; else the SDK's chain.", _BOTH, "worker")
+    ] = None
+    aws_revoker_secret_access_key: Annotated[SecretStr | None, About("Its secret key.", _BOTH, "worker")] = None
+    aws_revoker_profile: Annotated[str | None, About("Or a profile for it.", _PROFILE, "worker")] = None
+    alert_webhook_url: Annotated[
+        WebhookUrl | None, About("Where alerts are posted, besides the log.", "write the full http(s) address")
+    ] = None
+    alert_shape: Annotated[
+        Literal["alertmanager", "pagerduty"], About("Shape of a posted alert.", "write alertmanager or pagerduty")
+    ] = "alertmanager"
+    alert_routing_key: Annotated[
+        SecretStr | None, About("PagerDuty's routing key.", "write the integration key of an Events API v2 service")
+    ] = None
+    demo: Annotated[bool, About("Offer a chooser of demo people; loopback only.", "write true or false", "web")] = False
+    lease_seconds: Annotated[
+        int,
+        Field(ge=1, le=600),
+        About(
+            "How long a due item stays with one process before another may take it.", "write 1 to 600", "worker, clock"
+        ),
+    ] = 20
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(_lower),
+        About("Least level that is logged.", "write debug, info, warning or error"),
+    ] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from `workers.config.load` alone; nothing reads the environment behind its back."""
+        return (init_settings,)
+
+    @property
+    def store_url(self) -> str:
+        """Return the store's address, password included."""
+        return self.redis_url.get_secret_value()
+
+    @property
+    def queue_url(self) -> str:
+        """Return the address of RQ's server, password included."""
+        return (self.rq_url or self.redis_url).get_secret_value()
+
+    @property
+    def base_url(self) -> str:
+        """Return the address that goes into links, without a slash at its end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
