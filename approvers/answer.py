@@ -49,7 +49,7 @@ def answer(request: Request, grant: Grant | None, version: int) -> dict[str, Any
         "risk": {
             "level": request.ruling.risk.level,
             "score": request.ruling.risk.score,
-            "points": [part.model_dump(mode="json") for part in request.ruling.risk.points],
+            "points": [{"id": part.id, "points": part.points, "why": part.why} for part in request.ruling.risk.points],
         },
         "reviews": [
             {"reviewer": one.reviewer, "verdict": one.verdict, "reason": one.reason, "at": stamp(one.at)}

@@ -19,7 +19,7 @@ from approvers.grant import Grant, Plan
 from approvers.ids import grant_of
 from approvers.machine import Table, check_move
 from approvers.quorum import Review, Tally, tally
-from approvers.ruling import Facts, Ruling, may_review
+from approvers.ruling import NOT_EVALUATED, Facts, Ruling, may_review
 from approvers.times import Moment, stamp
 
 MINT_WITHIN = timedelta(minutes=10)
@@ -121,6 +121,8 @@ class Request(BaseModel):
 
 def opened_as(ruling: Ruling) -> tuple[RequestState, Because]:
     """Say in which state a ruling opens a request."""
+    if ruling.because == NOT_EVALUATED:
+        return S.DENIED, Because.NOT_EVALUATED
     match ruling.effect:
         case "allow":
             return S.APPROVED, Because.RULE

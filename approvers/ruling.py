@@ -27,6 +27,10 @@ __all__ = ["ActionTable", "Condition", "Facts", "NearMiss", "Point", "Risk", "Ru
 Effect = Literal["allow", "deny", "review"]
 
 
+NOT_EVALUATED = "not_evaluated"
+"""The `because` of a ruling that could not be computed."""
+
+
 class _Value(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -97,6 +101,24 @@ def rule(policy: Policy, facts: Facts, *, sha256: str) -> Ruling:
             hits[compiled.rule.effect].append(compiled)
             covered = covered or _covers(compiled, view)
     return _ruling(policy, facts, view, risk, hits, covered=covered, near=near, sha256=sha256)
+
+
+def unevaluated(why: str, *, sha256: str) -> Ruling:
+    """Return the ruling where policy could not be computed: no yes, and told apart from every no."""
+    return Ruling(
+        effect="deny",
+        rules=(),
+        near_misses=(),
+        seats={},
+        quorums=(),
+        expires_after_seconds=None,
+        because=NOT_EVALUATED,
+        notes=(why,),
+        risk=Risk(level="critical", score=100, points=()),
+        policy_sha256=sha256,
+        barred=(),
+        barred_as={},
+    )
 
 
 def may_review(ruling: Ruling, person: str, groups: frozenset[str]) -> None:

@@ -20,16 +20,18 @@ from approvers.ids import handle, request_id
 from approvers.quorum import Review
 from approvers.request import Request, RequestState
 from approvers.roster import check_claims
-from approvers.ruling import ActionTable, Facts, Ruling, check_limits, gather, rule, ttl_for
+from approvers.ruling import ActionTable, Facts, Ruling, check_limits, gather, rule, ttl_for, unevaluated
 from bot.commits import MAX_WAITING, Click, refused, reviewed, submitted
 from bot.identity import Identity
 from bot.reading import Reader, View
+from workers import logs
 from workers.policies import Policies, Rulebook
 from workers.providers.plans import plan
 from workers.stores import layout
 from workers.stores.port import Commit, Conflict, Full, Snapshot, Store, Taken, TooLate, transact
 
 TRIES = 20
+_log = logs.get_logger(__name__)
 
 
 class TooManyWaiting(CountersignError):
@@ -75,7 +77,9 @@ class Desk:
                 raise TooManyWaiting(
                     f"{who.principal} already waits for {MAX_WAITING} requests; let some be decided, or cancel them."
                 ) from full
-            except Conflict:
+            except Conflict as conflict:
+                if conflict.key in who.proof:  # a revoked key: asking again in its name helps nobody
+                    raise
                 await self._policies.refresh()
         raise Conflict("request")
 
@@ -143,7 +147,7 @@ class Desk:
             at=now,
         )
         check_limits(book.policy, facts)
-        ruling = rule(book.policy, facts, sha256=book.policy_sha256)
+        ruling = _ruled(book, facts)
         request = _opened(who, action, planned=planned, facts=facts, ruling=ruling, key=key)
         return request, submitted(book, who, request, key, body)
 
@@ -195,6 +199,14 @@ class Desk:
         return await self._reader.look(request)
 
 
+def _ruled(book: Rulebook, facts: Facts) -> Ruling:
+    try:
+        return rule(book.policy, facts, sha256=book.policy_sha256)
+    except Exception as error:  # whatever broke inside the rules: nobody said no, and it is not a yes
+        _log.error("policy.not_evaluated", exc_info=error)
+        return unevaluated(type(error).__name__, sha256=book.policy_sha256)
+
+
 def _first_view(request: Request) -> View:
     """Return what was just stored, without reading it back."""
     if layout.opens_grant(request):
@@ -210,7 +222,8 @@ def _fingerprint(action: Action) -> str:
 def _opened(who: Identity, action: Action, *, planned: Plan | None, facts: Facts, ruling: Ruling, key: str) -> Request:
     state, because = requests.opened_as(ruling)
     waits = state is RequestState.PENDING
-    return Request(
+    # model_construct: every value is ours and checked already, and this runs for every ask.
+    return Request.model_construct(
         id=request_id(facts.at, secrets.token_bytes(10)),
         handle=handle(secrets.token_bytes(4)),
         state=state,

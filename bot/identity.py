@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -65,38 +64,38 @@ class Keys:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._cache: dict[str, tuple[float, ApiKey | None, int]] = {}
+        self._cache: dict[str, tuple[float, ApiKey, Identity]] = {}
 
     async def identify(self, secret: str) -> Identity | None:
         """Return who holds this key; None if nobody does, or not any more."""
         hashed = hash_key(secret)
-        found, version = await self._find(hashed)
-        if found is None or found.revoked_at or _over(found.expires_at, await self._records.now()):
+        cached = self._cache.get(hashed)
+        if cached is None or time.monotonic() - cached[0] >= CACHED_SECONDS:
+            cached = await self._find(hashed)
+        if cached is None:
             return None
-        return Identity(
-            found.principal,
-            frozenset(found.scopes),
-            By(found.principal, "api-key", found.id),
-            "api",
-            {f"key:{hashed}": version},
-        )
+        _, key, who = cached
+        if key.expires_at and await self._records.now() >= key.expires_at:
+            return None
+        return who
 
     def forget(self) -> None:
         """Read every key again before the next use."""
         self._cache.clear()
 
-    async def _find(self, hashed: str) -> tuple[ApiKey | None, int]:
-        cached = self._cache.get(hashed)
-        if cached and time.monotonic() - cached[0] < CACHED_SECONDS:
-            return cached[1], cached[2]
-        seen = (await self._records.read([f"key:{hashed}"])).records[f"key:{hashed}"]
-        key = ApiKey.model_validate(json.loads(seen.json)) if seen.version else None
-        if key is not None:  # strangers' guesses do not fill the cache
-            if len(self._cache) >= CACHE_SIZE:
-                self._cache.clear()
-            self._cache[hashed] = (time.monotonic(), key, seen.version)
-        return key, seen.version
-
-
-def _over(moment: datetime | None, now: datetime) -> bool:
-    return moment is not None and now >= moment
+    async def _find(self, hashed: str) -> tuple[float, ApiKey, Identity] | None:
+        """Read a key, and keep it for a moment; strangers' guesses and revoked keys do not fill the cache."""
+        name = f"key:{hashed}"
+        seen = (await self._records.read([name])).records[name]
+        self._cache.pop(hashed, None)
+        if not seen.version:
+            return None
+        key = ApiKey.model_validate(json.loads(seen.json))
+        if key.revoked_at:
+            return None
+        if len(self._cache) >= CACHE_SIZE:
+            self._cache.clear()
+        by = By(key.principal, "api-key", key.id)
+        who = Identity(key.principal, frozenset(key.scopes), by, "api", {name: seen.version})
+        self._cache[hashed] = found = (time.monotonic(), key, who)
+        return found

@@ -19,6 +19,8 @@ from workers.stores.port import Snapshot, Store
 LOOK_AGAIN = timedelta(seconds=5)
 """A lost hint may cost this much time, never an answer."""
 PAGE = 200
+MOST = 2_000
+"""The longest list; more than that nobody looks through, and reading it would hold up everybody else."""
 
 
 class NotFound(CountersignError):
@@ -117,22 +119,27 @@ class Reader:
     async def waiting(self, principal: str | None = None) -> list[View]:
         """Return what waits, oldest first: of one principal, or of all."""
         index = layout.waiting_of(principal) if principal else layout.WAITING
-        members = await self._store.records.members(index, limit=PAGE)
+        members = await self._store.records.members(index, limit=MOST)
         return await self._views(members, lambda view: view.request.state == "PENDING")
 
     async def live(self) -> list[View]:
         """Return every request whose grant has not ended, oldest first."""
-        members = await self._store.records.members(layout.LIVE_INDEX, limit=PAGE)
+        members = await self._store.records.members(layout.LIVE_INDEX, limit=MOST)
         return await self._views([request_of(grant) for grant in members], lambda view: view.grant is not None)
 
     async def _views(self, requests: list[str], keep: Callable[[View], bool]) -> list[View]:
+        """Read many; each once, in batches that hold the store for a moment only."""
+        wanted, views = list(dict.fromkeys(requests)), list[View]()
+        for start in range(0, len(wanted), PAGE):
+            views += await self._page(wanted[start : start + PAGE])
+        return [view for view in views if keep(view)]
+
+    async def _page(self, requests: list[str]) -> list[View]:
         keys = [key for one in requests for key in (layout.request_key(one), layout.grant_key(grant_of(one)))]
-        if not keys:
-            return []
         seen = await self._store.records.read(keys)
         views = []
         for one in requests:
             record, other = seen.records[layout.request_key(one)], seen.records[layout.grant_key(grant_of(one))]
             grant = read(Grant, other.json) if other.version else None
             views.append(View(read(Request, record.json), grant, record.version, other.version))
-        return [view for view in views if keep(view)]
+        return views

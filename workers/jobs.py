@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 
 from workers import logs
@@ -34,10 +35,16 @@ async def _run(tools: Tools, attempt: Attempt) -> str:
     limit: timedelta = tools.lease * 3 / 4  # before the lease ends, so that no two attempts run at once
     with logs.bound(due=attempt.member):
         try:
-            await tools.store.signals.beat("worker")
             async with asyncio.timeout(limit.total_seconds()):
-                word = await (sweep(tools, attempt) if attempt.member == SWEEP else advance(tools, attempt))
+                work = sweep(tools, attempt) if attempt.member == SWEEP else advance(tools, attempt)
+                word, _ = await asyncio.gather(work, _beat(tools))
         except (Unavailable, TimeoutError) as error:
             word = f"given up: {type(error).__name__}"  # the item's lease brings it back
         _log.info("job.ended", outcome=word, fence=attempt.fence)
         return word
+
+
+async def _beat(tools: Tools) -> None:
+    """Say that a worker lives, on the way: the work neither waits for that nor ends for it."""
+    with contextlib.suppress(Unavailable):
+        await tools.store.signals.beat("worker")

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from approvers import grant as grants
-from approvers.errors import CountersignError, IllegalTransition
+from approvers.errors import IllegalTransition
 from approvers.grant import Grant, GrantState
 from approvers.ids import request_of
 from approvers.request import Request, overtaken_by
@@ -31,10 +31,13 @@ MIN_SESSION = timedelta(seconds=900)
 
 async def advance(tools: Tools, attempt: Attempt) -> str:
     """Make the next move of the grant that this due item names; returns one word for the log."""
-    if not await tools.store.due.hold(attempt, tools.lease):
+    # In one round trip: should the read overtake the hold, the fence and version in each commit still decide.
+    held, seen = await asyncio.gather(
+        tools.store.due.hold(attempt, tools.lease), tools.store.records.read([attempt.member])
+    )
+    if not held:
         return "fenced"
     grant_id = attempt.member.partition(":")[2]
-    seen = await tools.store.records.read([attempt.member])
     grant = read(Grant, seen.records[attempt.member].json)
     try:
         match grant.state:
@@ -77,7 +80,8 @@ async def _mint(tools: Tools, attempt: Attempt, grant_id: str) -> str:
 
 async def _claim(tools: Tools, attempt: Attempt, grant_id: str) -> Grant | None:
     """Commit MINTING before the cloud is called; None if policy, a freeze, time or a person came first."""
-    await tools.policies.refresh()
+    if tools.policies.roster is None:  # later: the commit names the versions it relied on, and a Conflict refreshes
+        await tools.policies.refresh()
     request_id = request_of(grant_id)
 
     def step(seen: Snapshot) -> tuple[Commit | None, Grant | None]:
@@ -109,8 +113,8 @@ def _stopped(book: Rulebook, request: Request, grant: Grant, seen: Snapshot) -> 
         return "nobody could mint it in time"
     try:
         now = rule(book.policy, request.facts, sha256=book.policy_sha256)
-    except CountersignError as error:
-        return f"the policy could not be evaluated: {error.detail}"
+    except Exception as error:  # whatever broke inside the rules: what cannot be confirmed is not minted
+        return f"the policy could not be evaluated ({type(error).__name__})"
     return overtaken_by(request, now)
 
 

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import redis
+from redis.client import Pipeline
 from rq import SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from workers import logs
 from workers.stores.link import client, guarded
 from workers.stores.port import Attempt
 
@@ -27,7 +32,13 @@ ROOM = 32
 JOB_SECONDS = 15
 """When RQ ends an attempt: below the lease, so that no two attempts run at once, and above the slowest honest call."""
 KEPT_SECONDS = 86_400
+AGAIN_SECONDS = 0.5
 RESULT_SECONDS = 60
+QUIET_SECONDS = 15.0
+"""How long a worker says nothing to RQ's listings: with a blocking wait of 45 s, less than the 75 s they allow."""
+
+
+_log = logs.get_logger(__name__)
 
 
 class Queue:
@@ -99,9 +110,31 @@ class AllowedJob(Job):
         return function
 
 
-def make_worker(url: str) -> SimpleWorker:
-    """Make a worker that runs jobs in this process, one after the other. The caller's supervisor restarts it."""
-    return SimpleWorker(
+class QuietWorker(SimpleWorker):
+    """Tell RQ's listings less often that it lives: two round trips each time, of which RQ would spend five on a job.
+
+    They decide nothing, and stand between an approval and its credential. What rides in a pipeline stays.
+    """
+
+    asked_to_stop = False
+    _told_at = float("-inf")
+
+    def request_stop(self, signum: int, frame: object) -> None:
+        """Hear SIGTERM or SIGINT, and remember it: the job in hand is finished, then no other worker is begun."""
+        self.asked_to_stop = True
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Keep this worker in RQ's listings: at once in a pipeline, else if it was not told for a while."""
+        if pipeline is None and time.monotonic() - self._told_at < QUIET_SECONDS:
+            return
+        self._told_at = time.monotonic()
+        super().heartbeat(timeout, pipeline)
+
+
+def make_worker(url: str) -> QuietWorker:
+    """Make a worker that runs jobs in this process, one after the other."""
+    return QuietWorker(
         [NAME],
         connection=redis.Redis.from_url(url),  # its own, and in bytes: RQ changes the pool's timeouts
         serializer=JSONSerializer,
@@ -115,7 +148,29 @@ def make_worker(url: str) -> SimpleWorker:
 def work(url: str, *, burst: bool = False) -> None:
     """Work until SIGTERM or SIGINT (the job in hand is finished first), or with `burst` until the queue is empty.
 
-    Without RQ's scheduler: what is due is in the due set.
+    Without RQ's scheduler: what is due is in the due set. RQ's worker ends when its Redis is away; another is begun
+    then, so that this process outlives the outage as every other does.
     """
-    worker: Any = make_worker(url)
-    worker.work(burst=burst, logging_level="WARNING", with_scheduler=False)
+    stopped = Stopped()
+    while not stopped.is_set():
+        try:
+            worker = make_worker(url)
+            worker.work(burst=burst, logging_level="WARNING", with_scheduler=False)
+            if burst or worker.asked_to_stop:
+                return
+        except redis.RedisError as error:
+            _log.warning("queue.lost", why=type(error).__name__)
+        with stopped:
+            stopped.wait(AGAIN_SECONDS)
+
+
+class Stopped(threading.Event):
+    """Hear SIGTERM and SIGINT while no worker of RQ does: its own handlers belong to a worker that has ended."""
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.set())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the handlers: the next worker sets its own."""

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from approvers.answer import agent_message
 from approvers.audit import By, check_chain
 from approvers.errors import AlreadyDecided, CountersignError, Expired, Forbidden, Inadmissible, Outdated
 from approvers.ids import grant_of
@@ -180,6 +182,15 @@ async def test_a_new_policy_between_reading_and_commit_makes_the_desk_decide_aga
     assert world.policies.current is stale
     view = await world.ask(action="deploy:web", resource="web", access=None, data_classes=[])
     assert view.request.ruling.policy_sha256 != stale.policy_sha256
+
+
+async def test_a_policy_that_cannot_be_computed_is_neither_a_yes_nor_a_no(world: World):
+    """A policy object without its quorums stands in for a fault inside the rules."""
+    book = world.policies.current
+    world.policies._book = replace(book, policy=book.policy.model_copy(update={"quorums": {}}))
+    view = await world.ask()
+    assert (view.request.state, view.request.because) == ("DENIED", "not_evaluated")
+    assert "our fault" in agent_message(view.request, None)
 
 
 async def test_a_revoked_key_decides_nothing_even_where_it_is_cached(world: World):

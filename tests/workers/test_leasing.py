@@ -1,4 +1,4 @@
-"""A grant's life through the worker's use cases, over the in-memory store and a strict cloud: every fork, every race."""
+"""A grant's life through the worker's use cases, over the in-memory store and a strict cloud: every fork and race."""
 
 import asyncio
 import json

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,10 +33,10 @@ async def queue(empty_valkey: Valkey) -> AsyncIterator[Queue]:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Path]:
+def scene(tmp_path: Path) -> Path:
     """A folder with a `workers.jobs.run` that notes what it was given, in place of the product's."""
     (tmp_path / "stage.py").write_text(STAGE)
-    yield tmp_path
+    return tmp_path
 
 
 STAGE = """

@@ -5,6 +5,7 @@ The product's own launcher gives a new password at every start and keeps its ser
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -19,6 +20,13 @@ import redis
 from countersign.ops.valkey import find_binary
 
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "save": "", "maxmemory-policy": "noeviction", "hz": "100"}
+
+_prctl = getattr(ctypes.CDLL(None), "prctl", None)  # Linux only; looked up before any fork
+
+
+def _die_with_the_tests() -> None:
+    if _prctl:  # 1 is PR_SET_PDEATHSIG; SIGKILL, because a frozen server answers to nothing else
+        _prctl(1, signal.SIGKILL)
 
 
 def free_port() -> int:
@@ -46,7 +54,9 @@ class Valkey:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         settings = self._settings | {"bind": "127.0.0.1", "port": str(self.port), "dir": str(self.data_dir)}
         words = [word for name, value in settings.items() for word in (f"--{name}", value)]
-        self._process = subprocess.Popen([find_binary(), *words], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [find_binary(), *words], stdout=subprocess.DEVNULL, preexec_fn=_die_with_the_tests
+        )
         give_up = time.monotonic() + 20
         with self.client() as client:
             while time.monotonic() < give_up:

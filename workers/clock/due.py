@@ -17,7 +17,7 @@ from approvers.upgrades import read
 from workers import logs
 from workers.queue import Queue
 from workers.stores import layout
-from workers.stores.port import Attempt, Commit, Fenced, Snapshot, Store, Unavailable, transact
+from workers.stores.port import Attempt, Commit, Fenced, Handout, Snapshot, Store, Unavailable, transact
 
 AT_ONCE = 32
 BEAT_EVERY = timedelta(seconds=1)
@@ -44,14 +44,14 @@ class Clock:
 
     async def dispatch(self) -> None:
         """Hand due worker items to RQ, as many as fit; the rest stays in the due set, where nothing is lost."""
-        room = await self._queue.room()
+        room = min(await self._queue.room(), AT_ONCE)
         if not room:
             await asyncio.sleep(FULL_PAUSE_SECONDS)
             return
-        handout = await self._store.due.claim("worker", most=min(room, AT_ONCE), lease=self._lease)
-        await self._queue.push(handout.items)
+        handout = await self._hand_on(room)
         if not handout.items:
             await self._store.due.wait("worker", min(LOOK_AGAIN, handout.next_in))
+            await self._hand_on(room)  # nothing was pushed since: the room is still there, and who waits need not ask
 
     async def attend(self) -> None:
         """Carry out the clock's own due items."""
@@ -64,6 +64,11 @@ class Clock:
         """Tell that a clock lives; the web process alerts when none does."""
         await self._store.signals.beat("clock")
         await asyncio.sleep(BEAT_EVERY.total_seconds())
+
+    async def _hand_on(self, most: int) -> Handout:
+        handout = await self._store.due.claim("worker", most=most, lease=self._lease)
+        await self._queue.push(handout.items)
+        return handout
 
     async def _start_sweeping(self) -> None:
         """Make the reconciler due; from then on each sweep makes the next one due."""

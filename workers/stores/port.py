@@ -275,6 +275,10 @@ class Store:
     aclose: Callable[[], Awaitable[None]]
 
 
+PROOFS = ("key:", "session:")
+"""Records that prove who asks. No step reads them again, so that a conflict on one is final."""
+
+
 def lane_of(member: str) -> Lane:
     """Return who carries out a due member: grants and AWS sweeps go to workers, the rest to the clock."""
     return "worker" if member.startswith(("grant:", "sweep:")) else "clock"
@@ -309,8 +313,8 @@ async def transact(
         try:
             await records.commit(commit)
             return result
-        except Conflict:
-            if attempt == tries - 1:
+        except Conflict as conflict:
+            if attempt == tries - 1 or conflict.key.startswith(PROOFS):
                 raise
             if refresh:
                 await refresh()

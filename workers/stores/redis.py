@@ -237,7 +237,7 @@ class RedisSignals:
 
     async def changed(self, key: str, timeout: timedelta, *, seen: int | None = None) -> None:
         """Return when a commit has put that record, at once if a later version than `seen` was heard of, or at last."""
-        if self._listener is None:
+        if self._listener is None or self._listener.done():
             self._listener = asyncio.create_task(self._listen())
         if seen is not None and self._heard.get(key, 0) > seen:
             return

@@ -144,9 +144,7 @@ async def test_the_late_outcome_of_one_and_the_early_revoke_of_another_race_to_o
         attempt = await one(store)
         done = Commit(at=now, attempt=attempt, expects={member: 1}, puts={member: "REVOKED"})
         revoke = Commit(at=now, due={member: now}, expects={member: 1}, puts={member: "REVOKING"})
-        answers = await asyncio.gather(
-            store.records.commit(done), store.records.commit(revoke), return_exceptions=True
-        )
+        answers = await asyncio.gather(store.records.commit(done), store.records.commit(revoke), return_exceptions=True)
         assert sum(answer is None for answer in answers) == 1
         left = (await claim(store)).items
         assert bool(left) == (answers[1] is None), "the item is due exactly if the revoke won"

@@ -126,10 +126,8 @@ async def test_a_frozen_server_is_unavailable_soon_and_hangs_nobody(mortal: Valk
         assert all(answer.__cause__ for answer in answers)
         mortal.thaw()
         await until(lambda: answers_again(store))
-        try:
-            await store.records.commit(commit)  # the same one: whether it stood or not, it stands once now
-        except Conflict as conflict:
-            assert conflict.key == "time"
+        (again,) = await asyncio.gather(store.records.commit(commit), return_exceptions=True)
+        assert again is None or (isinstance(again, Conflict) and again.key == "time")
         assert await store.log.size() <= 1
         await store.aclose()
 
@@ -287,7 +285,7 @@ async def test_a_slow_call_keeps_no_other_waiting(gate: RedisGate) -> None:
     hold = gate.hold(1, "before", only="GET")
     slow = asyncio.create_task(store.records.find("handle:K7QF"))
     await asyncio.to_thread(hold.wait)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(1):  # less than the slow one has before it is tried again
         for _ in range(20):
             await store.log.size()
         await asyncio.gather(*(store.log.size() for _ in range(200)))

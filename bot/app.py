@@ -1,0 +1,127 @@
+"""Compose the web process: one application for API, console and chat, over one store.
+
+The only place that picks implementations. `Deps` is what every surface gets; `open_app` owns what must be closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from aiohttp import web
+from pydantic_core import to_json
+
+from approvers.errors import CountersignError
+from bot import health, intake, intake_audit, intake_grants, problems
+from bot.access import AccessLog
+from bot.deps import DEPS, Deps, make_deps
+from bot.health import Health, program_version
+from bot.intake import Intake
+from bot.intake_audit import IntakeAudit
+from bot.intake_grants import IntakeGrants
+from bot.notifier import LogListener, Notifier
+from bot.openapi import document
+from bot.problems import MAX_BODY
+from bot.routes import Gate, Route, mount
+from bot.watch import ClockWatch
+from workers import logs
+from workers.alerts import Alerts, open_alerts
+from workers.settings import Settings
+from workers.stores.port import Store, StoreError
+from workers.stores.redis import connect
+
+__all__ = ["DEPS", "Deps", "api_routes", "build_app", "open_app"]
+
+AGAIN_SECONDS = 1.0
+_log = logs.get_logger(__name__)
+
+
+@asynccontextmanager
+async def open_app(settings: Settings) -> AsyncIterator[web.Application]:
+    """Connect to the store and build the application; close everything at the end.
+
+    Raises:
+        NotDurable, Unavailable: the store cannot be used.
+    """
+    async with open_alerts(settings) as alerts:
+        store = await connect(settings.store_url, durability=settings.redis_durability)
+        try:
+            yield build_app(settings, store, alerts)
+        finally:
+            await store.aclose()
+
+
+def build_app(settings: Settings, store: Store, alerts: Alerts) -> web.Application:
+    """Return the application over a store that is open already; its caller closes that."""
+    deps, access = make_deps(settings, store, alerts), AccessLog()
+    middlewares = [access.middleware, problems.middleware]
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
+    app[DEPS] = deps
+    described = Health(deps)
+    rows = api_routes(deps, described)
+    described.describe(to_json(document(rows, program_version())))
+    mount(app, rows, Gate(deps.keys, deps.refusals))
+    _mount_surfaces(app, deps)
+    app.on_shutdown.append(_stop_waiting)
+
+    async def background(_app: web.Application) -> AsyncIterator[None]:
+        async with _running(deps):
+            yield
+        access.flush()
+
+    app.cleanup_ctx.append(background)
+    return app
+
+
+def api_routes(deps: Deps, described: Health) -> Sequence[Route]:
+    """Return the whole route table of the API."""
+    asked = Intake(deps)
+    return (
+        *intake.routes(asked),
+        *intake_grants.routes(IntakeGrants(deps)),
+        *intake_audit.routes(IntakeAudit(deps, asked)),
+        *health.routes(described),
+    )
+
+
+def _mount_surfaces(app: web.Application, deps: Deps) -> None:
+    """Add what people see. Each surface is one module with `mount(app, deps)`."""
+    from bot.surfaces import console  # noqa: PLC0415
+
+    console.mount(app, deps)
+
+
+async def _stop_waiting(app: web.Application) -> None:
+    """Let every open long poll answer at once with what there is."""
+    app[DEPS].closing.set()
+
+
+@asynccontextmanager
+async def _running(deps: Deps) -> AsyncIterator[None]:
+    """Keep the rules fresh and watch the clock, for as long as the application runs."""
+    with suppress(StoreError, CountersignError):  # /readyz says what is missing; the follower tries on
+        await deps.policies.refresh()
+    watch = ClockWatch(deps.store, deps.alerts)
+    notifier = Notifier(deps.store, [LogListener()])
+    tasks = [
+        asyncio.create_task(_kept_up("policies.follow", deps.policies.follow)),
+        asyncio.create_task(_kept_up("clock.watch", watch.run)),
+        asyncio.create_task(_kept_up("notifier.run", notifier.run)),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _kept_up(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run it for ever: whatever ends it is logged, and it begins again."""
+    while True:
+        try:
+            await run()
+        except Exception as error:  # a task that dies unseen would leave this process with old rules
+            _log.error("task.failed", task=name, exc_info=error)
+        await asyncio.sleep(AGAIN_SECONDS)

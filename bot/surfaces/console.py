@@ -1,0 +1,214 @@
+"""Serve the console: what waits, what is live, what ended, one request's story, the rules. `mount` is all of its API.
+
+Pages are rendered here and work without a script; a small one keeps them fresh by long polls (`…/live?after=TOKEN`) and
+runs the countdowns. The console decides nothing: clicks go to the desk and to custody, and so do their refusals come
+back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp_jinja2
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from jinja2 import PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from approvers.card import visible
+from approvers.times import to_ms
+from bot.deps import Deps
+from bot.sessions import Sessions
+from bot.surfaces import console_guard as guards
+from bot.surfaces import console_notes as notes
+from bot.surfaces.console_actions import Actions
+from bot.surfaces.console_fragments import Fragments, Mold
+from bot.surfaces.console_guard import SIGNED_IN, Guard, Handler, SignedOut
+from bot.surfaces.console_pulse import Pulse
+from bot.surfaces.console_shell import Shell, bounce
+from bot.surfaces.console_signin import SignIn
+from bot.surfaces.console_words import name, place
+
+STATIC = Path(__file__).parent / "static"
+WAIT_SECONDS = 25.0
+"""How long a poll waits; shorter than the idle limits of usual proxies."""
+ID = r"{id:[A-Za-z0-9_]{1,40}}"
+Render = Callable[[web.Request], Awaitable[str]]
+_FILTERS: dict[str, Callable[..., str]] = {
+    "person": name,
+    "place": place,
+    "clock": lambda moment: f"{moment:%H:%M:%S} UTC",
+    "ms": lambda moment: str(to_ms(moment)),
+    "visible": visible,
+}
+
+
+def mount(app: web.Application, deps: Deps) -> None:
+    """Put the console under `/console/` of the application."""
+    console = web.Application()
+    sessions = Sessions(deps.store.records)
+    guard = Guard(deps, sessions)
+    env = aiohttp_jinja2.setup(
+        console,
+        loader=PackageLoader("bot.surfaces"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        default_helpers=False,
+        filters=_FILTERS,
+    )
+    env.globals["version"] = _version()
+    mold = Mold(env)
+    shell = Shell(deps, guard)
+    pages = Pages(deps, Fragments(deps, env, mold), mold, shell)
+    sign_in = SignIn(deps, guard, shell)
+    console.middlewares.append(_around(guard, sign_in, shell))
+    console.cleanup_ctx.append(pages.follow)
+    _add_routes(console, pages, Actions(deps), sign_in)
+    app.router.add_get("/console", _to_console)  # before the rest, which would take it for a page without a name
+    app.add_subapp("/console/", console)
+
+
+def _add_routes(console: web.Application, pages: Pages, actions: Actions, sign_in: SignIn) -> None:
+    for path, page in (
+        ("/", Page("Requests", pages.overview)),
+        (f"/requests/{ID}", Page("Request", pages.request)),
+        ("/policy", Page("Policy", pages.policy)),
+    ):
+        console.router.add_get(path, pages.show(page))
+        console.router.add_get(f"{path.rstrip('/')}/live", pages.live(page))
+    console.router.add_post("/requests/{id:req_[0-9A-Z]{26}}/review", actions.review)
+    console.router.add_post("/grants/{id:grt_[0-9A-Z]{26}}/revoke", actions.revoke)
+    console.router.add_get("/sign-in", sign_in.page)
+    console.router.add_get("/sign-in/{token:csl_[A-Za-z0-9_-]+}", sign_in.link)
+    console.router.add_post("/sign-in", sign_in.enter)
+    console.router.add_post("/sign-in/as", sign_in.choose)
+    console.router.add_post("/sign-out", sign_in.leave)
+    console.router.add_static("/static", STATIC)
+
+
+@dataclass(frozen=True)
+class Page:
+    """Name a page, and what renders its changing part."""
+
+    title: str
+    render: Render
+
+
+class Pages:
+    """Serve pages and their news."""
+
+    def __init__(self, deps: Deps, fragments: Fragments, mold: Mold, shell: Shell) -> None:
+        self._deps, self._fragments, self._mold, self._shell = deps, fragments, mold, shell
+        self._pulse = Pulse(deps.store, deps.closing)
+
+    async def follow(self, _app: web.Application) -> AsyncIterator[None]:
+        """Keep the pulse while the application runs."""
+        task = asyncio.create_task(self._pulse.follow())
+        yield
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    async def overview(self, _request: web.Request) -> str:
+        """Render what waits, what is live, what ended lately."""
+        return await self._fragments.overview()
+
+    async def request(self, request: web.Request) -> str:
+        """Render one request, found by id or handle."""
+        return await self._fragments.request(await self._deps.reader.by_handle(request.match_info["id"]))
+
+    async def policy(self, _request: web.Request) -> str:
+        """Render the rules as applied."""
+        return await self._fragments.policy()
+
+    def show(self, page: Page) -> Handler:
+        """Return the handler of a whole page."""
+
+        async def handler(request: web.Request) -> web.Response:
+            who, beat = request[SIGNED_IN], self._pulse.beat
+            fragment = await page.render(request)
+            note = notes.take(request, who)
+            plain, _ = self._mold.pour(fragment, who.form_token)
+            told, placed = self._mold.pour(fragment, who.form_token, note) if note else (plain, False)
+            context = {
+                "title": page.title,
+                "live": f"{request.path.rstrip('/')}/live",
+                "token": _token(beat, plain),
+                "fragment": Markup(told),  # noqa: S704 rendered by our own escaping templates
+                "note": None if placed else note,
+            }
+            response = await self._shell.page(request, "page.html", context)
+            if note:
+                notes.drop(response)
+            return response
+
+        return handler
+
+    def live(self, page: Page) -> Handler:
+        """Return the handler that waits until a page has changed: `{now, token, html?}`."""
+
+        async def handler(request: web.Request) -> web.Response:
+            who, loop = request[SIGNED_IN], asyncio.get_running_loop()
+            seen = request.query.get("after", "")
+            number, _, digest = seen.partition("-")
+            beat = int(number) if number.isdecimal() and len(number) < 16 else -1
+            give_up = loop.time() + WAIT_SECONDS
+            while True:
+                left = give_up - loop.time()
+                await self._pulse.wait(beat, max(0.0, left))
+                beat = self._pulse.beat
+                html, _ = self._mold.pour(await page.render(request), who.form_token)
+                changed = _token(beat, html).partition("-")[2] != digest
+                if changed or left <= 0 or self._deps.closing.is_set():
+                    body = {"token": _token(beat, html), "now": to_ms(await self._deps.store.records.now())}
+                    return web.json_response(body | {"html": html} if changed else body)
+
+        return handler
+
+
+def _around(guard: Guard, sign_in: SignIn, shell: Shell) -> Middleware:
+    """Return what stands around every handler: the guard before it, pages for its errors and headers after it."""
+
+    @web.middleware
+    async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            await guard.check(request)
+            response = await handler(request)
+        except SignedOut as error:
+            response = await _signed_out(request, error, sign_in)
+        except Exception as error:  # whatever it is, a person looks at it: words on a page, and nothing from inside
+            response = shell.failure(request, error)
+        guards.finish(response, static=request.path.startswith(guards.PUBLIC[0]))
+        return response
+
+    return around
+
+
+async def _signed_out(request: web.Request, error: SignedOut, sign_in: SignIn) -> web.Response:
+    if request.path.endswith("/live"):
+        return web.json_response({"detail": error.detail}, status=401)
+    if request.method == "GET" and request.headers.get("Sec-Fetch-Site") == "cross-site":
+        # A strict cookie stays at home when a link in chat is followed; our own page, loading itself, brings it along.
+        return bounce(request)
+    return await sign_in.ask(request, status=401, why=error.detail if request.method == "POST" else "")
+
+
+def _token(beat: int, html: str) -> str:
+    return f"{beat}-{hashlib.sha256(html.encode()).hexdigest()[:24]}"
+
+
+def _version() -> str:
+    """Return what changes with the script and the style, so that no browser mixes an old one with new pages."""
+    files = sorted(STATIC.iterdir())
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+async def _to_console(_request: web.Request) -> web.Response:
+    return web.Response(status=308, headers={"Location": "/console/"})

@@ -1,0 +1,219 @@
+"""Render the parts of a page that change: the list, one request, the rules. Each is rendered once for all who look.
+
+What differs between viewers are a form token and a note; templates leave places for them, filled by `Mold.pour`. The
+places carry random names, so that no text that somebody typed can be taken for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from approvers.audit import check_chain
+from approvers.card import Card, render, visible
+from approvers.grant import LIVE
+from approvers.ids import grant_of, request_of
+from approvers.request import RequestState
+from approvers.times import stamp
+from bot.deps import Deps
+from bot.reading import NotFound, View
+from bot.surfaces.console_notes import Note
+from bot.surfaces.console_words import name, tell
+from workers.policies import KEYS
+from workers.stores import layout
+from workers.stores.port import Log
+
+MAX_ENDED = 12
+MAX_LINES = 200
+MAX_CARDS = 50
+"""Of each list; the oldest come first, and the others move up."""
+LOOK_BACK = 500
+"""How many audit records are read, at most, to learn what ended since somebody last looked."""
+ENDING = re.compile(
+    rb'"type":"(?:request\.(?:approved|denied|expired|cancelled|consumed)|grant\.(?:revoked|refused|overtaken))"'
+)
+"""A record of one of these kinds may have closed its request; quotes inside typed text are escaped, and don't match."""
+
+
+class Mold:
+    """Mark where a fragment takes what belongs to one viewer, and fill it in."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self._nonce = secrets.token_hex(8)
+        self._unused = re.compile(f"<!--{self._nonce} [^>]*-->")
+        self.form_token = f"form-token-{self._nonce}"
+
+    def note(self, request_id: str) -> Markup:
+        """Return the place of the note on one request."""
+        return Markup("<!--{} {}-->").format(self._nonce, request_id)
+
+    def pour(self, html: str, form_token: str, note: Note | None = None) -> tuple[str, bool]:
+        """Return the fragment for one viewer, and whether the note has found its place."""
+        html = html.replace(self.form_token, form_token)
+        place = str(self.note(note.on)) if note else ""
+        placed = bool(place) and place in html
+        if placed:
+            html = html.replace(place, self._env.get_template("_note.html").render(note=note), 1)
+        return self._unused.sub("", html), placed
+
+
+@dataclass
+class Ended:
+    """Remember which requests ended lately, newest last, by reading on in the log."""
+
+    log: Log
+    position: int = 0
+    recent: dict[str, None] = field(default_factory=dict)
+
+    async def read_on(self) -> list[str]:
+        """Return the ids of requests that may have ended, newest first."""
+        self.position = max(self.position, await self.log.size() - LOOK_BACK)
+        while bodies := await self.log.tail(self.position, LOOK_BACK):
+            self.position += len(bodies)
+            for body in bodies:
+                if ENDING.search(body) and (subject := json.loads(body)["subject"]).startswith("req_"):
+                    self.recent.pop(subject, None)
+                    self.recent[subject] = None
+        for oldest in list(self.recent)[:-LOOK_BACK]:
+            del self.recent[oldest]
+        return list(reversed(self.recent))
+
+
+class Fragments:
+    """Read state and render it."""
+
+    def __init__(self, deps: Deps, env: Environment, mold: Mold) -> None:
+        self._deps, self._env, self._mold = deps, env, mold
+        self._ended = Ended(deps.store.log)
+        self._one_at_a_time = asyncio.Lock()
+        self._drawn: tuple[int, str] | None = None
+
+    async def overview(self) -> str:
+        """Return what waits, what is live and what ended lately; rendered once per length of the log."""
+        async with self._one_at_a_time:
+            size = await self._deps.store.log.size()
+            if self._drawn is None or self._drawn[0] != size:
+                self._drawn = (size, await self._draw())
+            return self._drawn[1]
+
+    async def _draw(self) -> str:
+        members = self._deps.store.records.members
+        counts = await self._deps.store.signals.counts()
+        waiting = await self._views(await members(layout.WAITING, limit=MAX_CARDS))
+        live = await self._views([request_of(one) for one in await members(layout.LIVE_INDEX, limit=MAX_CARDS)])
+        candidates = await self._views((await self._ended.read_on())[: 3 * MAX_ENDED])
+        return self._fill(
+            "_list.html",
+            waiting=_cards(waiting),
+            waiting_in_all=counts.get(f"size:{layout.WAITING}", 0),
+            live=_cards(live),
+            live_in_all=counts.get(f"size:{layout.LIVE_INDEX}", 0),
+            ended=_cards([view for view in candidates if has_ended(view)][:MAX_ENDED]),
+            frozen=await self._frozen(),
+        )
+
+    async def _views(self, requests: Sequence[str]) -> list[View]:
+        """Read many requests with their grants in one round trip."""
+        keys = {one: (layout.request_key(one), layout.grant_key(grant_of(one))) for one in requests}
+        seen = await self._deps.store.records.read([key for pair in keys.values() for key in pair])
+        reader, views = self._deps.reader, []
+        for one, (key, grant_key) in keys.items():
+            version, grant_version = seen.records[key].version, seen.records[grant_key].version
+            grant = reader.parse_grant(seen, grant_of(one)) if grant_version else None
+            views.append(View(reader.parse(seen, one), grant, version, grant_version))
+        return views
+
+    async def request(self, request_id: str) -> str:
+        """Return one request: card, facts, grant, timeline. Raises NotFound."""
+        view = await self._deps.reader.look(request_id)
+        bodies = await self._deps.store.log.chain(request_id)
+        lines = [tell(body) for body in bodies[-MAX_LINES:]]
+        return self._fill(
+            "_request.html",
+            card=render(view.request, view.grant),
+            view=view,
+            proof=view.grant.proof if view.grant else None,
+            details=list(_details(view)),
+            lines=lines,
+            hidden=len(bodies) - len(lines),
+            chain=_chain_words(request_id, bodies),
+            unfilled=_unfilled(view),
+            frozen=await self._frozen(),
+        )
+
+    async def policy(self) -> str:
+        """Return the rules as applied: text, hash, who, when and why. Raises NotFound before the first apply."""
+        seen = await self._deps.store.records.read(KEYS)
+        files = []
+        for title, key in (("Policy", layout.POLICY), ("Roster", layout.ROSTER)):
+            if not seen.records[key].version:
+                raise NotFound("No policy is applied yet: run `countersign apply countersign.toml policy.toml`.")
+            record = json.loads(seen.records[key].json)
+            shown = {part: visible(str(record[part]), 100_000) for part in ("sha256", "text", "by", "why", "at")}
+            files.append({"title": title, "key": key, "version": seen.records[key].version, **shown})
+        return self._fill("_policy.html", files=files)
+
+    async def _frozen(self) -> str | None:
+        """Return why approvals are stopped; None while they are not."""
+        seen = (await self._deps.store.records.read([layout.FREEZE])).records[layout.FREEZE]
+        record: dict[str, Any] = json.loads(seen.json) if seen.version else {}
+        return visible(record["why"], 300) if record.get("on") else None
+
+    def _fill(self, template: str, **context: Any) -> str:
+        return self._env.get_template(template).render(mold=self._mold, **context)
+
+
+def _cards(views: Iterable[View]) -> list[Card]:
+    return [render(view.request, view.grant) for view in views]
+
+
+def has_ended(view: View) -> bool:
+    """Tell whether nothing more will happen to a request and its grant."""
+    if view.request.state is RequestState.PENDING:
+        return False
+    return view.grant is None or view.grant.state not in LIVE
+
+
+def _chain_words(request_id: str, bodies: list[bytes]) -> str:
+    try:
+        check_chain(request_id, bodies)
+    except ValueError as error:
+        return f"The chain is broken: {error}."
+    return f"{len(bodies)} record{'' if len(bodies) == 1 else 's'}, each holding the hash of the one before: whole."
+
+
+def _unfilled(view: View) -> str:
+    missing = view.request.tally().missing if view.request.state is RequestState.PENDING else {}
+    return " and ".join(f"{count} of {group}" for group, count in sorted(missing.items()))
+
+
+def _details(view: View) -> Iterable[tuple[str, str]]:
+    """Yield what the card leaves out: ids, digests, moments."""
+    request, grant = view.request, view.grant
+    yield "Request", request.id
+    yield "Asked", stamp(request.submitted_at)
+    yield ("Decided", stamp(request.decided_at)) if request.decided_at else ("Answer by", stamp(request.expires_at))
+    yield "Action digest", request.action_digest
+    yield "Policy", f"sha256:{request.ruling.policy_sha256}"
+    if grant is None:
+        return
+    yield "Grant", f"{grant.id} ({grant.state})"
+    yield "Role ARN", grant.plan.role_arn
+    if grant.access_key_id:
+        yield "Access key id", grant.access_key_id
+    for label, moment in (("Minted", grant.minted_at), ("Ends", grant.ends_at), ("Expires at AWS", grant.expiration)):
+        if moment:
+            yield label, stamp(moment)
+    if grant.proof:
+        yield "Proof", f"{grant.proof.kind} at {stamp(grant.proof.at)}: {visible(grant.proof.detail, 300)}"
+    if grant.approved_by:
+        yield "Approved by", ", ".join(name(person) for person in grant.approved_by)

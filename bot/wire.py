@@ -1,0 +1,223 @@
+"""Say what travels over HTTP: the bodies that are read, strictly, and the answers, for the OpenAPI document.
+
+Answers are built by `approvers.answer`; a test holds them against these models, which allow no field more.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from approvers.action import Action
+from approvers.grant import GrantState, ProofKind
+from approvers.request import Because, RequestState
+from approvers.risk import Point
+
+Reason = Annotated[str, StringConstraints(max_length=65_536)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class AskBody(Action):
+    """What is asked for. `parameters` is the exact payload, bound by the digest."""
+
+    parameters: dict[str, Any] | None = None  # type: ignore[assignment]  # on the wire an object, stored as RFC 8785 text
+
+
+class ReviewBody(_Body):
+    """One person's answer. `shown` is the digest of the card that they saw, where they saw one."""
+
+    verdict: Literal["approve", "deny"]
+    reason: Reason = ""
+    shown: Annotated[str, StringConstraints(max_length=100)] | None = None
+
+
+class ConsumeBody(_Body):
+    """What the executor is about to do."""
+
+    action_digest: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class RevokeBody(_Body):
+    """Why the grant is taken away."""
+
+    reason: Reason = ""
+
+
+class EmptyBody(_Body):
+    """Nothing: `{}`, or no body at all."""
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HitAnswer(_Answer):
+    """One rule that decided."""
+
+    name: str
+    effect: Literal["allow", "deny", "review"]
+    note: str
+
+
+class RulingAnswer(_Answer):
+    """Policy's answer, and the policy that gave it."""
+
+    effect: Literal["allow", "deny", "review"]
+    rules: list[HitAnswer]
+    policy_sha256: str
+
+
+class RiskAnswer(_Answer):
+    """How risky the ask is, and why."""
+
+    level: Literal["low", "medium", "high", "critical"]
+    score: int
+    points: list[Point]
+
+
+class ReviewAnswer(_Answer):
+    """One counted review."""
+
+    reviewer: str
+    verdict: Literal["approve", "deny"]
+    reason: str
+    at: AwareDatetime
+
+
+class ProofAnswer(_Answer):
+    """How the end of a grant was shown, and how many seconds after the request for it."""
+
+    kind: ProofKind
+    at: AwareDatetime
+    seconds: float
+    refused: int
+    asked: int
+
+
+class EndingAnswer(_Answer):
+    """Why and by whom the grant is being ended."""
+
+    cause: str
+    by: str
+    reason: str
+    requested_at: AwareDatetime
+    early: bool
+
+
+class GrantAnswer(_Answer):
+    """One grant."""
+
+    id: str
+    request_id: str
+    handle: str
+    state: GrantState
+    principal: str
+    actor: str
+    role: str
+    account: str
+    actions: list[str]
+    resources: list[str]
+    ttl_seconds: int
+    ends_at: AwareDatetime | None
+    expiration: AwareDatetime | None
+    ending: EndingAnswer | None
+    trouble: str | None
+    failure: str | None
+    proof: ProofAnswer | None
+
+
+class RequestAnswer(_Answer):
+    """One request as it stands. Code reads `state`, `human_decision` and `retry`; a model reads `agent_message`."""
+
+    id: str
+    handle: str
+    version: int
+    state: RequestState
+    because: Because
+    human_decision: bool
+    retry: Literal["same_key", "new_request", "no"]
+    agent_message: str
+    principal: str
+    actor: str
+    action: str
+    resource: str
+    waiting_for: dict[str, int]
+    ruling: RulingAnswer
+    risk: RiskAnswer
+    reviews: list[ReviewAnswer]
+    submitted_at: AwareDatetime
+    expires_at: AwareDatetime
+    decided_at: AwareDatetime | None
+    action_digest: str
+    consumed_at: AwareDatetime | None
+    grant: GrantAnswer | None
+    receipt: str | None
+
+
+class RequestList(_Answer):
+    """Requests, oldest first."""
+
+    requests: list[RequestAnswer]
+
+
+class GrantList(_Answer):
+    """Grants, oldest first."""
+
+    grants: list[GrantAnswer]
+
+
+class OpenCredential(_Answer):
+    """A credential in the clear, for a caller that gave no `public_key`."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str
+    expiration: AwareDatetime
+    principal: str
+
+
+class SealedCredential(_Answer):
+    """A credential that only the caller's own key opens (HPKE: X25519, HKDF-SHA256, AES-128-GCM).
+
+    `sealed` is base64 of the encapsulated key (32 bytes, also given alone) and the ciphertext; `info` is
+    `countersign/1|GRANT|PRINCIPAL`.
+    """
+
+    sealed: str
+    encapsulated_key: str
+    principal: str
+
+
+class AuditAnswer(_Answer):
+    """One chain of records, oldest first; `bodies` are the exact stored bytes, for whoever checks the chain."""
+
+    subject: str
+    records: list[dict[str, Any]]
+    bodies: list[str] | None = Field(default=None, description="Only with `bodies=1`.")
+    note: str
+
+
+class HealthAnswer(_Answer):
+    """The process lives."""
+
+    status: Literal["up", "ready"]
+    version: str
+
+
+class ProblemDocument(BaseModel):
+    """An error (RFC 9457). Code reads `code`; people read `detail`, which says what to change."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    field: str | None = None
+    rule: str | None = None
+    request_id: str

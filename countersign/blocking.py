@@ -1,0 +1,92 @@
+"""Give blocking code the same client: each method runs `AsyncClient`'s coroutine on a private event loop's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from countersign.client import AsyncClient, settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+GOODBYE_SECONDS = 5.0
+"""How long an interrupted call may take to withdraw what it began."""
+
+
+def _blocking(
+    method: Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Client, P], T]:
+    @functools.wraps(method)
+    def call(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.run(method(self.aio, *args, **kwargs))
+
+    return call
+
+
+class Client:
+    """Ask, wait, collect, release, from blocking code and from any thread. Takes what `AsyncClient` takes."""
+
+    def __init__(self, base_url: str, api_key: str, **options: Any) -> None:
+        """Check the settings and start the loop's thread."""
+        self.aio = AsyncClient(base_url, api_key, **options)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="countersign", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ, **options: Any) -> Self:
+        """Make a client from COUNTERSIGN_URL and COUNTERSIGN_API_KEY."""
+        return cls(*settings(environ), **options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections and stop the thread; a second time does nothing."""
+        if self._loop.is_closed():
+            return
+        self.run(self.aio.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the client's loop and return what it returns; an interrupt cancels it and lets it end."""
+        ended = threading.Event()
+
+        async def until_ended() -> T:
+            try:
+                return await coroutine
+            finally:
+                ended.set()
+
+        future = asyncio.run_coroutine_threadsafe(until_ended(), self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            ended.wait(GOODBYE_SECONDS)
+            raise
+
+    request = _blocking(AsyncClient.request)
+    get = _blocking(AsyncClient.get)
+    wait = _blocking(AsyncClient.wait)
+    cancel = _blocking(AsyncClient.cancel)
+    consume = _blocking(AsyncClient.consume)
+    review = _blocking(AsyncClient.review)
+    credential = _blocking(AsyncClient.credential)
+    release = _blocking(AsyncClient.release)
+    revoke = _blocking(AsyncClient.revoke)
+    requests = _blocking(AsyncClient.requests)
+    grants = _blocking(AsyncClient.grants)
+    audit = _blocking(AsyncClient.audit)
+    revocations = _blocking(AsyncClient.revocations)
+    freeze = _blocking(AsyncClient.freeze)
+    unfreeze = _blocking(AsyncClient.unfreeze)

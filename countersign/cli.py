@@ -1,0 +1,131 @@
+"""Be the `countersign` command: callers' commands here, operators' commands loaded only when one is asked for.
+
+A caller's machine has none of the server's libraries, and `run` must start fast: so nothing of `countersign.ops` is
+imported before its name was typed. Exit codes are the contract: `main` is the one place that turns errors into them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+
+from approvers.errors import CountersignError
+from countersign.commands import asking, granted
+from countersign.commands.common import Ended, as_json, explain, not_built, put_json, say
+from countersign.errors import OTHER, exit_code_of
+from countersign.run import BEFORE_COMMAND
+
+OPERATORS = {
+    "demo": "Run everything on this machine, with a local AWS.",
+    "apply": "Check and apply countersign.toml and policy.toml.",
+    "keys": "Make, list and revoke API keys.",
+    "doctor": "Check what the processes need, and say what is missing.",
+    "console": "Make a sign-in link for the console.",
+}
+NOT_BUILT = {
+    "policy": "Check, explain, simulate or suggest policy.",
+    "receipt": "Verify a receipt.",
+    "slack": "Print the Slack app's manifest.",
+    "teams": "Package the Teams app.",
+}
+ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
+INTERRUPTED = 130
+"""What typer returns for Ctrl-C; COMMAND's own code comes as `Ended`, so the two cannot be mistaken."""
+
+
+def build(asked: str | None = None) -> typer.Typer:
+    """Return the command line, with the operator command `asked` loaded and the others as names with their help."""
+    app = typer.Typer(
+        name="countersign",
+        help="The second signature on what agents and pipelines do.",
+        add_completion=False,
+        rich_markup_mode=None,
+    )
+    for function in (asking.run, asking.request, asking.wait, granted.grants, granted.release, granted.revoke):
+        app.command()(function)
+    app.command("credential-process")(granted.credential_process)
+    app.command()(granted.freeze)
+    app.add_typer(_audit(), name="audit")
+    for name, words in OPERATORS.items():
+        _add_operator(app, name, words, loaded=name == asked)
+    for name, words in NOT_BUILT.items():
+        app.command(name, help=f"{words} (not built yet)", context_settings=ANYTHING)(_refusal(name))
+    return app
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    asked = next((word for word in arguments if not word.startswith("-")), None)
+    before = BEFORE_COMMAND if asked == "run" else 0
+    sys.exit(_code(arguments or ["--help"], asked, before))
+
+
+def _code(arguments: list[str], asked: str | None, before: int) -> int:
+    try:
+        command: Callable[..., Any] = typer.main.get_command(build(asked))
+        returned = command(arguments, prog_name="countersign", standalone_mode=False)
+        if returned == INTERRUPTED:
+            raise KeyboardInterrupt
+        return returned if isinstance(returned, int) else 0
+    except Ended as ended:
+        return ended.code
+    except CountersignError as error:
+        put_json(as_json(error)) if "--json" in arguments and not before else say(explain(error))
+        return before + exit_code_of(error)
+    except typer.TyperException as error:
+        say(f"{error.format_message()} (see `{_path(asked)} --help`)")
+        return before + OTHER
+    except (KeyboardInterrupt, typer.Abort):
+        say("interrupted")
+        return before + OTHER
+
+
+def _path(asked: str | None) -> str:
+    known = {info.name or getattr(info.callback, "__name__", "") for info in build().registered_commands} | {"audit"}
+    return f"countersign {asked}" if asked in known else "countersign"
+
+
+def _audit() -> typer.Typer:
+    audit = typer.Typer(help="Show the records of one request.", rich_markup_mode=None)
+    audit.command()(granted.show)
+    for name, words in (("export", "Write the whole log to a folder."), ("verify", "Verify an exported log.")):
+        audit.command(name, help=f"{words} (not built yet)", context_settings=ANYTHING)(_refusal(f"audit {name}"))
+    return audit
+
+
+def _refusal(name: str) -> Callable[[], None]:
+    def refuse() -> None:
+        not_built(name)
+
+    return refuse
+
+
+def _add_operator(app: typer.Typer, name: str, words: str, *, loaded: bool) -> None:
+    """Add the module's `app` (commands below a name) or `command`; unloaded, only its name and help."""
+    if not loaded:
+        app.command(name, help=words, context_settings=ANYTHING)(_refusal(name))
+        return
+    module = _load(name)
+    below = getattr(module, "app", None)
+    if isinstance(below, typer.Typer):
+        app.add_typer(below, name=name, help=words)
+    else:
+        app.command(name, help=words)(module.command)
+
+
+def _load(name: str) -> Any:
+    path = f"countersign.ops.{name}"
+    try:
+        return importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if error.name == path:
+            not_built(name)
+        raise CountersignError(
+            f"`countersign {name}` needs {error.name}, which is not installed here: "
+            "pip install 'countersign[server,aws,demo]'"
+        ) from error

@@ -1,0 +1,1 @@
+"""Read command lines and print answers: one file for each family of commands."""

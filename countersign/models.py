@@ -1,0 +1,176 @@
+"""Hold what travels over the wire: the ask as we send it, strictly; the answers as we read them, open to new fields.
+
+Answers keep fields that this version does not know (`model_extra`), so that a newer server breaks no older client.
+Unknown states are kept as text, and are never a yes.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from approvers.action import MAX_TTL_SECONDS, Access, ActionName, Actor, Level, Resource, Token
+
+__all__ = ["Access", "Actor", "Ask", "Credential", "Grant", "Proof", "Request", "Review", "Risk"]
+
+TERMINAL_GRANT = frozenset({"REVOKED", "FAILED"})
+UNSETTLED_GRANT = frozenset({"PENDING", "MINTING"})
+
+
+def _json_only(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"must be JSON ({error})") from error
+    return value
+
+
+class Ask(BaseModel):
+    """State what is asked for: the body of `POST /v1/requests`. What is left out, the server fills in or refuses.
+
+    Without `access` it is an action approval, to be consumed once; with it, an approval mints a credential.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    action: ActionName
+    resource: Resource
+    environment: Token | None = None
+    reason: Annotated[str, StringConstraints(max_length=65_536)] = ""
+    ttl_seconds: Annotated[int, Field(ge=1, le=MAX_TTL_SECONDS)] | None = None
+    risk: Level | None = None
+    project: Token | None = None
+    stage: Token | None = None
+    urgency: Literal["low", "normal", "high"] | None = None
+    data_classes: tuple[Token, ...] = ()
+    ticket: Annotated[str, StringConstraints(max_length=200)] | None = None
+    undo: Annotated[str, StringConstraints(max_length=4_096)] | None = None
+    actor: Actor | None = None
+    parameters: Annotated[dict[str, Any], AfterValidator(_json_only)] | None = None
+    access: Access | None = None
+    extends: str | None = None
+    break_glass: bool = False
+    public_key: str | None = None
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON object to send: only what was said."""
+        return self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    def raw(self) -> dict[str, Any]:
+        """Return the answer as JSON, fields unknown to this version included."""
+        return self.model_dump(mode="json")
+
+
+class Review(_Answer):
+    """One person's answer."""
+
+    reviewer: str
+    verdict: str
+    reason: str | None = None
+    at: datetime | None = None
+
+
+class Risk(_Answer):
+    """How risky the ask was judged, and the points that led there."""
+
+    level: str
+    points: list[dict[str, Any]] = []
+
+
+class Proof(_Answer):
+    """How the end of a grant was shown: `never_issued`, `expired`, `ttl_denied` or `probe_denied`."""
+
+    kind: str
+    at: datetime | None = None
+    seconds: float | None = None
+
+
+class Grant(_Answer):
+    """One grant: who acts, with which role, until when, and how its end was proven."""
+
+    id: str
+    state: str
+    request_id: str | None = None
+    handle: str | None = None
+    actor: str | None = None
+    role: str | None = None
+    ttl_seconds: int | None = None
+    ends_at: datetime | None = None
+    ending: dict[str, Any] | None = None
+    proof: Proof | None = None
+
+    @property
+    def active(self) -> bool:
+        """Tell whether its credential is live and may be used."""
+        return self.state == "ACTIVE"
+
+    @property
+    def over(self) -> bool:
+        """Tell whether it is in a terminal state."""
+        return self.state in TERMINAL_GRANT
+
+
+class Request(_Answer):
+    """One request as it stands. Code reads `state`, `human_decision` and `retry`; a model reads `agent_message`."""
+
+    id: str
+    version: int
+    state: str
+    handle: str | None = None
+    because: str | None = None
+    human_decision: bool = False
+    retry: str = "no"
+    agent_message: str = ""
+    principal: str | None = None
+    waiting_for: dict[str, int] = {}
+    ruling: dict[str, Any] | None = None
+    risk: Risk | None = None
+    reviews: list[Review] = []
+    expires_at: datetime | None = None
+    action_digest: str | None = None
+    grant: Grant | None = None
+    receipt: Any = None
+
+    @property
+    def pending(self) -> bool:
+        """Tell whether it still waits for an answer."""
+        return self.state == "PENDING"
+
+    @property
+    def approved(self) -> bool:
+        """Tell whether it was approved; its grant may have ended since."""
+        return self.state == "APPROVED"
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether waiting is over: decided, and its grant, if any, past MINTING."""
+        return not self.pending and (self.grant is None or self.grant.state not in UNSETTLED_GRANT)
+
+    @property
+    def label(self) -> str:
+        """Return what people call it: the short handle, else the id."""
+        return self.handle or self.id
+
+
+class Credential(_Answer):
+    """Hold an AWS credential; its repr and its JSON say nothing secret."""
+
+    access_key_id: str
+    secret_access_key: str = Field(repr=False, exclude=True)
+    session_token: str = Field(repr=False, exclude=True)
+    expiration: datetime | None = None
+
+    def environ(self) -> dict[str, str]:
+        """Return the variables that AWS SDKs and the AWS command line read."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+            "AWS_SESSION_TOKEN": self.session_token,
+        }

@@ -1,0 +1,139 @@
+"""Tell the audit log in plain words, one line for each record, as it grows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from approvers.times import spell
+from workers.stores import layout
+from workers.stores.port import Store, Unavailable
+
+LOOK_EVERY_SECONDS = 0.2
+LONGEST_REASON = 80
+Data = Mapping[str, Any]
+
+
+async def follow(store: Store, after: int) -> AsyncIterator[str]:
+    """Yield a line for each record behind that position of the log, for ever."""
+    handles: dict[str, str] = {}
+    while True:
+        try:
+            bodies = await store.log.tail(after)
+            for body in bodies:
+                record = json.loads(body)
+                if words := tell(record):
+                    yield f"{record['at'][11:19]}  {await _handle(store, handles, record['subject']):4}  {words}"
+            after += len(bodies)
+        except Unavailable:
+            bodies = []
+        if not bodies:
+            await asyncio.sleep(LOOK_EVERY_SECONDS)  # what is new is told to processes that decide, not to spectators
+
+
+def tell(record: Data) -> str | None:
+    """Return what a record says, in a sentence; None for the steps in between, which tell a spectator nothing."""
+    who = name_of(record["by"]["person"] or record["by"]["sub"])
+    teller = _TELLERS.get(record["type"])
+    if teller is None:
+        return f"{record['type']} by {who}"
+    return teller(who, record["data"])
+
+
+def name_of(principal: str) -> str:
+    """Return the bare name of a person, caller or actor."""
+    return principal.partition(":")[2] or principal
+
+
+def proof_sentence(proof: Data) -> str:
+    """Say how an end was shown: `refused 3 of 3 probes, 1.2 s after the request (probe_denied)`."""
+    if proof["kind"] == "never_issued":
+        return "nothing was ever issued (never_issued)"
+    if proof["kind"] == "expired":
+        return "the session has expired by AWS's own clock (expired)"
+    probes = f"refused {proof['refused']} of {proof['asked']} probes"
+    if proof["kind"] == "ttl_denied":
+        return f"AWS's own clock ended it; {probes} (ttl_denied)"
+    tenths = math.floor(float(proof["seconds"]) * 10) / 10  # cut, as the card does
+    return f"{probes}, {tenths:.1f} s after the request ({proof['kind']})"
+
+
+async def _handle(store: Store, known: dict[str, str], subject: str) -> str:
+    if subject not in known and subject.startswith("req_"):
+        key = layout.request_key(subject)
+        found = (await store.records.read([key])).records[key]
+        known[subject] = str(json.loads(found.json)["handle"]) if found.version else ""
+    return known.get(subject, "")
+
+
+def _submitted(who: str, data: Data) -> str:
+    action, effect = data["action"], data["ruling"]["effect"]
+    behind = action["actor"].get("on_behalf_of")
+    lasting = f" for {spell(timedelta(seconds=action['ttl_seconds']))}" if action.get("access") else ""
+    answer = {"allow": "policy allows it", "deny": "policy denies it"}.get(effect, f"asked: {_seats(data)}")
+    for_whom = f" (for {name_of(behind)})" if behind else ""
+    asker = f"{name_of(action['actor']['id'])}{for_whom}"
+    return f"{asker} asks: {action['action']} on {action['resource']}{lasting}; {answer}"
+
+
+def _seats(data: Data) -> str:
+    return " and ".join(f"{count} of {group}" for group, count in sorted(data["ruling"]["seats"].items()))
+
+
+def _reason(text: str) -> str:
+    flat = " ".join(text.split())
+    return f": {flat[:LONGEST_REASON]}{'…' if len(flat) > LONGEST_REASON else ''}" if flat else ""
+
+
+def _clock_time(text: str | None) -> str:
+    return text[11:19] if text else "?"
+
+
+def _ending(data: Data) -> str:
+    ending = data.get("ending") or {}
+    return f"{name_of(str(ending.get('by', '')))}{_reason(str(ending.get('reason', '')))}"
+
+
+def _ended(data: Data) -> str:
+    kept = f"; its end was {_clock_time(data['ends_at'])}" if data.get("ends_at") else ""
+    return f"ended, and proven: {proof_sentence(data['proof'])}{kept}"
+
+
+_TELLERS: dict[str, Callable[[str, Data], str | None]] = {
+    "request.submitted": _submitted,
+    "request.folded": lambda who, _: f"{who} asks the same again; it waits already",
+    "request.approved": lambda _, data: f"APPROVED ({data['because']})",
+    "request.denied": lambda _, data: f"DENIED ({data['because']})",
+    "request.expired": lambda _who, _data: "EXPIRED: nobody answered, which is neither a no nor a yes",
+    "request.cancelled": lambda who, _: f"CANCELLED by {who}",
+    "request.consumed": lambda who, _: f"{who} uses the approval, once",
+    "review.recorded": lambda who, data: f"{who} says {data['verdict']}{_reason(data['reason'])}",
+    "review.refused": lambda who, data: f"{who} may not {data['verdict']}: {data['detail']}",
+    "grant.opened": lambda _who, _data: None,
+    "grant.claimed": lambda _who, _data: "a worker asks AWS for the credential",
+    "grant.minted": lambda _, data: f"credential issued, for exactly this, until {_clock_time(data.get('ends_at'))}",
+    "grant.refused": lambda _, data: f"AWS issues nothing: {data.get('failure')}",
+    "grant.not_sent": lambda _, data: f"AWS could not be asked, again soon: {data.get('trouble')}",
+    "grant.overtaken": lambda _, data: f"nothing is issued: {data.get('failure')}",
+    "grant.lost": lambda _, data: f"nobody knows whether AWS issued it, so it is revoked ({_ending(data)})",
+    "grant.ended": lambda _who, _data: "its time is over; AWS is asked whether it refuses",
+    "grant.release_requested": lambda who, _: f"{who} is done and gives it back",
+    "grant.revoke_requested": lambda _, data: f"taken away by {_ending(data)}",
+    "grant.revoke_failed": lambda _, data: f"not proven ended yet, again soon: {data.get('trouble')}",
+    "grant.revoked": lambda _, data: _ended(data),
+    "grant.collected": lambda _who, _data: "the Deny is removed; every session has expired by itself",
+    "credential.collected": lambda who, _: f"{who} collects the credential, sealed",
+    "ask.refused": lambda who, data: f"{who} may not ask this: {data.get('detail')}",
+    "sign_in.refused": lambda _, data: f"somebody without a good key at {data['source']}, {data['failures']} times",
+    "link.made": lambda who, data: f"{who} makes a sign-in link for {name_of(str(data.get('person', '')))}",
+    "session.started": lambda _, data: f"{name_of(str(data.get('person', '')))} signs in to the console",
+    "session.ended": lambda _, data: f"{name_of(str(data.get('person', '')))} signs out",
+    "key.made": lambda _, data: f"an API key for {data['principal']} is made",
+    "key.revoked": lambda _, data: f"an API key of {data['principal']} is revoked",
+    "policy.applied": lambda who, data: f"{who} puts a policy into force, {data['sha256'][:12]}…{_reason(data['why'])}",
+    "roster.applied": lambda who, data: f"{who} puts a roster into force, {data['sha256'][:12]}…{_reason(data['why'])}",
+}

@@ -1,0 +1,209 @@
+"""The demo as a newcomer runs it: by itself from end to end, and by hand until Ctrl-C; real processes throughout."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.worlds.processes import Process
+
+SCENES = (
+    "IAM enforced, PutObject outside the grant refused",
+    "an agent asks: 202",
+    "the human behind the agent tries to approve, and is told why not",
+    "another person approves",
+    "the credential is delivered, sealed",
+    "the agent reads its report",
+    "AWS refuses what was not granted, word for word",
+    "AWS refuses PutObject",
+    "revoked: AccessDenied, and proven by probes",
+    "a denial is told as DENIED",
+    "an expiry is told as EXPIRED, not as DENIED",
+    "worker and clock are killed; a ten-second credential still ends at AWS",
+    "after their restart the end is proven",
+    "every audit chain is whole, and holds no secret",
+    "a second start on the same state finds it",
+)
+Demo = Callable[..., Process]
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    """Start `countersign demo …` on a state folder of this test; whatever it leaves running fails the test."""
+    started: list[Process] = []
+    state = tmp_path / "state"
+
+    def start(*words: str) -> Process:
+        args = [sys.executable, "-m", "countersign", "demo", "--state", str(state), *words]
+        started.append(Process(args, {}, tmp_path / f"said-{len(started)}", "demo").restart())
+        return started[-1]
+
+    start.state = state  # type: ignore[attr-defined]
+    yield start
+    for process in started:
+        if process.running:
+            process.stop()
+    assert left_running(state) == []
+
+
+def left_running(state: Path) -> list[str]:
+    """Return the processes whose arguments, folder, environment or output name the state folder."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        if folder.name == str(os.getpid()):
+            continue
+        try:
+            words = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+            words += b" ".join(bytes((folder / link).readlink()) for link in ("cwd", "fd/1"))
+        except OSError:
+            continue
+        if bytes(state) in words:
+            found.append(f"{folder.name}: {words[:200]!r}")
+    return found
+
+
+def tokens(state: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((state / "demo.json").read_text())
+    return found
+
+
+def is_ready(process: Process) -> None:
+    process.wait_line(r"stop +Ctrl-C", timeout=60)
+
+
+@pytest.mark.timeout(120)
+def test_it_plays_every_scene_by_itself(demo: Demo) -> None:
+    began = time.monotonic()
+    process = demo("--once")
+    code = process.wait(100)
+    told = process.output.decode()
+    assert code == 0, told
+    assert time.monotonic() - began < 90
+    lines = [line for line in told.splitlines() if line.startswith(("ok ", "FAIL"))]
+    assert all(line.startswith("ok ") for line in lines)
+    for scene in SCENES:
+        assert any(scene in line for line in lines), f"{scene} was not played:\n{told}"
+    assert "not authorized to perform: s3:GetObject" in told  # AWS's own words
+    assert re.search(r"the console says: refused 3 of 3 probes, \d+\.\d s after the request", told)
+    assert "(ttl_denied)" in told
+    for secret in (tokens(demo.state)["api_key"], tokens(demo.state)["operator_token"]):
+        assert str(secret) not in told
+
+
+@pytest.mark.timeout(240)
+def test_without_iam_the_scenes_that_rely_on_it_fail(demo: Demo) -> None:
+    process = demo("--once", "--dangerously-let-aws-allow-everything")
+    code = process.wait(200)
+    told = process.output.decode()
+    assert code == 1
+    failed = [line for line in told.splitlines() if line.startswith("FAIL")]
+    for scene in (SCENES[0], SCENES[6], SCENES[7], SCENES[8], SCENES[11], SCENES[12]):
+        assert any(scene in line for line in failed), f"{scene} did not fail:\n{told}"
+
+
+@pytest.mark.timeout(120)
+def test_without_iam_it_does_not_begin_at_all(demo: Demo) -> None:
+    process = demo("--port", "0", "--dangerously-let-aws-allow-everything")
+    assert process.wait(60) == 1
+    assert "IAM is not enforced" in process.output.decode()
+
+
+@pytest.mark.timeout(180)
+def test_ctrl_c_leaves_nothing_running_and_the_second_start_finds_its_state(demo: Demo) -> None:
+    first = demo("--port", "0")
+    is_ready(first)
+    told = first.output.decode()
+    assert told.index("store: AOF on · aws: IAM enforced, PutObject outside the grant refused") < told.index("open  ")
+    kept = tokens(demo.state)
+    with urllib.request.urlopen(f"{kept['base_url']}/readyz") as answer:
+        assert answer.status == 200
+    looked = subprocess.run(
+        [sys.executable, "-m", "countersign", "doctor", "--state", str(demo.state)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert looked.returncode == 0, looked.stdout + looked.stderr
+    assert "ok    aws           the local AWS enforces IAM" in looked.stdout
+    assert len(left_running(demo.state)) >= 6  # so the search below would find what is left
+    os.kill(first.pid, signal.SIGINT)
+    assert first.wait(30) == 0
+    assert left_running(demo.state) == []
+
+    second = demo("--port", "0")
+    is_ready(second)
+    assert "state: found in" in second.output.decode()
+    again = tokens(demo.state)
+    for name in ("api_key", "reviewers", "operator_token"):
+        assert again[name] == kept[name]
+    assert second.stop() == 0
+
+
+@pytest.mark.timeout(120)
+def test_killed_processes_come_back_and_it_says_so(demo: Demo) -> None:
+    process = demo("--port", "0")
+    is_ready(process)
+    pids = process.wait_line(r"kill -9 (\d+) (\d+)").groups()
+    for pid in pids:
+        os.kill(int(pid), signal.SIGKILL)
+    for name in ("worker", "clock"):
+        process.wait_line(rf"{name} \(pid \d+\) was ended by SIGKILL; starting it again")
+        process.wait_line(rf"{name} runs again \(pid \d+\)")
+
+
+@pytest.mark.timeout(120)
+def test_the_pasted_line_runs_an_agent_that_reads_until_it_is_refused(demo: Demo, tmp_path: Path) -> None:
+    process = demo("--port", "0")
+    is_ready(process)
+    line = next(line for line in process.lines("stdout") if line.startswith("env $(cat"))
+    agent = Process(["/bin/bash", "-c", line], {"PATH": os.environ["PATH"]}, tmp_path / "agent", "agent").restart()
+    with agent:
+        process.wait_line(r"report-bot \(for dana\) asks: s3:GetObject")
+        request = call(demo.state, "api_key", "GET", "/v1/requests?mine&state=PENDING")["requests"][0]["id"]
+        call(demo.state, "robin", "POST", f"/v1/requests/{request}/reviews", {"verdict": "approve"})
+        agent.wait_line(r"agent: 2026/report.csv has 3 rows")
+        agent.wait_line(r"AccessDenied: User: .* is not authorized to perform: s3:GetObject because no identity-based")
+        agent.wait_line(r"rows \(reading 8\)")
+        grant = request.replace("req_", "grt_")
+        call(demo.state, "alex", "POST", f"/v1/grants/{grant}/revoke", {"reason": "enough"})
+        assert agent.wait(30) == 127  # the credential ended under it
+        assert b"explicit deny" in agent.output
+    process.wait_line(r"ended, and proven: refused 3 of 3 probes, \d+\.\d s after the request")
+
+
+def test_a_port_in_use_is_told_with_a_remedy(demo: Demo) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = demo("--port", str(taken.getsockname()[1]))
+        assert process.wait(30) == 1
+    told = process.output.decode()
+    assert "is in use" in told
+    assert "--port N" in told
+    assert "Traceback" not in told
+
+
+def test_a_state_folder_in_use_is_told_with_a_remedy(demo: Demo) -> None:
+    first = demo("--port", "0")
+    first.wait_line("store: starting")
+    second = demo("--port", "0")
+    assert second.wait(30) == 1
+    assert "already: stop it, or give this one another --state DIR" in second.output.decode()
+    assert first.running
+
+
+def call(state: Path, who: str, method: str, path: str, body: object = None) -> dict[str, object]:
+    found = tokens(state)
+    token = found["api_key"] if who == "api_key" else found["reviewers"][who]
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(f"{found['base_url']}{path}", data, headers, method=method)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.loads(answer.read())

@@ -1,0 +1,152 @@
+"""Hold README.md and docs/ to the code: tables, documents, commands, links, the picture."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import struct
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import countersign
+from approvers.roster import parse_roster
+from countersign.cli import NOT_BUILT, OPERATORS, build
+from countersign.errors import CANCELLED, DENIED, EXPIRED, OTHER, OUR_FAULT
+from countersign.run import BEFORE_COMMAND, ENDED_UNDER_IT
+from tests.readme_tables import FILES, TABLES, filled, found
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+TEXTS = {name: (ROOT / name).read_text() for name in FILES}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_tables_and_documents_are_the_codes(name: str) -> None:
+    assert TEXTS[name] == filled(TEXTS[name]), "run: python -m tests.readme_tables"
+
+
+def test_every_table_is_shown_somewhere() -> None:
+    shown = {table for text in TEXTS.values() for table in found(text)}
+    assert shown == set(TABLES)
+    assert {"requests", "grants", "settings"} <= set(found(README))
+
+
+def commands(text: str) -> list[list[str]]:
+    """Return the words of every `countersign …` line in the text's shell blocks."""
+    lines = []
+    for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
+        joined = block.replace("\\\n", " ")
+        lines += [shlex.split(line, comments=True) for line in joined.splitlines()]
+    return [words for words in lines if words[:1] == ["countersign"]]
+
+
+EXAMPLES = [words for text in TEXTS.values() for words in commands(text)]
+
+
+def test_there_are_examples() -> None:
+    assert {words[1] for words in EXAMPLES} >= {"run", "apply", "keys", "console", "doctor"}
+
+
+@pytest.mark.parametrize("words", EXAMPLES, ids=[" ".join(words[1:3]) for words in EXAMPLES])
+def test_an_example_has_a_command_and_its_options(words: list[str]) -> None:
+    command: Any = typer.main.get_command(build(words[1]))
+    rest = words[1:]
+    context = command.make_context("countersign", list(rest), resilient_parsing=True)
+    while hasattr(command, "get_command"):
+        name, rest = rest[0], rest[1:]
+        command = command.get_command(context, name)
+        assert command is not None, f"there is no {name}"
+        if not hasattr(command, "get_command"):
+            command.make_context(name, list(rest))  # raises for an unknown option or a missing one
+        else:
+            context = command.make_context(name, list(rest), resilient_parsing=True)
+
+
+def test_every_command_of_the_table_exists_and_is_built() -> None:
+    rows = re.findall(r"^\| (`run`.*?|`demo`.*?) \|", README, re.MULTILINE)
+    assert len(rows) == 2
+    callers, operators = (re.findall(r"`([^`]+)`", row) for row in rows)
+    command: Any = typer.main.get_command(build())
+    for words in callers:
+        assert words.split()[0] in command.commands
+    assert {words.split()[0] for words in operators} == set(OPERATORS)
+    assert not {words.split()[0] for words in callers + operators} & set(NOT_BUILT)
+
+
+def test_exit_codes_are_the_codes() -> None:
+    told = dict(re.findall(r"(\d) (denied|expired|cancelled|our fault|anything else)", README))
+    assert {int(code): words for code, words in told.items()} == {
+        DENIED: "denied",
+        EXPIRED: "expired",
+        CANCELLED: "cancelled",
+        OUR_FAULT: "our fault",
+        OTHER: "anything else",
+    }
+    assert f"same plus {BEFORE_COMMAND} before" in " ".join(README.split())
+    assert f"and {ENDED_UNDER_IT} when the credential ended" in " ".join(README.split())
+
+
+def test_make_targets_exist() -> None:
+    targets = {words.split()[1] for words in re.findall(r"(?:^|`)(make [a-z]+)", README, re.MULTILINE)}
+    assert targets == {"demo", "test"}
+    for target in targets:
+        told = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert told.returncode == 0, told.stderr
+
+
+def test_it_says_what_it_is_in_five_sentences() -> None:
+    paragraph = " ".join(README.split("\n\n")[1].split())
+    assert len(re.findall(r"[.!?](?:\*\*)?(?= |$)", paragraph)) == 6  # the motto, and five
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_links_lead_somewhere(name: str) -> None:
+    text, folder = TEXTS[name], (ROOT / name).parent
+    heads = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9 -]", "", head.lower()).replace(" ", "-") for head in heads}
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if link.startswith("#"):
+            assert link[1:] in anchors, link
+        else:
+            assert (folder / link).exists(), link
+
+
+def test_the_picture_is_a_picture() -> None:
+    [path] = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    head = (ROOT / path).read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", head[16:24])
+    assert width >= 600
+    assert height >= 400
+
+
+def test_the_toml_examples_are_toml_that_we_read() -> None:
+    [example] = re.findall(r"```toml\n(.*?)```", TEXTS["docs/aws.md"], re.DOTALL)
+    assert set(tomllib.loads(example)) == {"account", "role"}
+    whole = '[person.dana]\nemail = "dana@example.com"\n[group.sre]\npeople = ["dana"]\n' + example
+    assert parse_roster(whole).roles["analytics"].ceiling == ("s3:GetObject*", "s3:ListBucket")
+
+
+def test_the_python_example_compiles_and_its_names_exist() -> None:
+    [example] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    compile(example, "README.md", "exec")
+    for name in re.findall(r"from countersign import (.*)", example)[0].split(", "):
+        assert hasattr(countersign, name)
+
+
+def test_every_alert_is_explained() -> None:
+    sources = "\n".join(path.read_text() for folder in ("bot", "workers") for path in (ROOT / folder).rglob("*.py"))
+    kinds = set(re.findall(r'(?:\.alert\(|_tell\(tools, )"([a-z_]+)"', sources))
+    assert len(kinds) >= 6
+    told = set(re.findall(r"^\| `([a-z_.]+)`", TEXTS["docs/operating.md"], re.MULTILINE))
+    assert kinds | {"clock.silent"} <= told
+
+
+def test_what_was_shown_on_an_emulator_only_is_marked() -> None:
+    assert "emulator only" in README
+    assert "emulator only" in TEXTS["docs/aws.md"]
