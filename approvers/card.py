@@ -237,8 +237,8 @@ def _asked(request: Request) -> str:
     if not request.ruling.seats:
         return ""
     needs = " and ".join(f"{count} of {group}" for group, count in sorted(request.ruling.seats.items()))
-    rules = ", ".join(hit.name for hit in request.ruling.rules) or "the policy's default"
-    return f"You are asked because {rules} needs {needs}."
+    names = [hit.name for hit in request.ruling.rules] or ["the policy's default"]
+    return f"You are asked because {', '.join(names)} {'needs' if len(names) == 1 else 'need'} {needs}."
 
 
 def _buttons(request: Request, grant: Grant | None) -> Iterator[Button]:

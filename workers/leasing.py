@@ -32,17 +32,18 @@ MIN_SESSION = timedelta(seconds=900)
 async def advance(tools: Tools, attempt: Attempt) -> str:
     """Make the next move of the grant that this due item names; returns one word for the log."""
     # In one round trip: should the read overtake the hold, the fence and version in each commit still decide.
+    request_id = request_of(attempt.member.partition(":")[2])
     held, seen = await asyncio.gather(
-        tools.store.due.hold(attempt, tools.lease), tools.store.records.read([attempt.member])
+        tools.store.due.hold(attempt, tools.lease),
+        tools.store.records.read([attempt.member, layout.request_key(request_id)], [request_id]),
     )
     if not held:
         return "fenced"
-    grant_id = attempt.member.partition(":")[2]
     grant = read(Grant, seen.records[attempt.member].json)
     try:
         match grant.state:
             case GrantState.PENDING:
-                return await _mint(tools, attempt, grant_id)
+                return await _mint(tools, attempt, request_id, seen)
             case GrantState.MINTING:  # an attempt was lost between the claim and its outcome
                 why = "the attempt to mint it was lost"
                 return await move(tools, attempt, "stale", lambda one, now: _lost(one, now, "stale", why))
@@ -58,8 +59,8 @@ async def advance(tools: Tools, attempt: Attempt) -> str:
         return "overtaken"  # the grant has moved on while the provider was being asked; our result is dropped
 
 
-async def _mint(tools: Tools, attempt: Attempt, grant_id: str) -> str:
-    claimed = await _claim(tools, attempt, grant_id)
+async def _mint(tools: Tools, attempt: Attempt, request_id: str, seen: Snapshot) -> str:
+    claimed = await _claim(tools, attempt, request_id, seen)
     if claimed is None:
         return "overtaken"
     provider = tools.providers[claimed.plan.provider]
@@ -78,11 +79,10 @@ async def _mint(tools: Tools, attempt: Attempt, grant_id: str) -> str:
     return await _deliver(tools, attempt, claimed, issued)
 
 
-async def _claim(tools: Tools, attempt: Attempt, grant_id: str) -> Grant | None:
+async def _claim(tools: Tools, attempt: Attempt, request_id: str, first: Snapshot) -> Grant | None:
     """Commit MINTING before the cloud is called; None if policy, a freeze, time or a person came first."""
     if tools.policies.roster is None:  # later: the commit names the versions it relied on, and a Conflict refreshes
         await tools.policies.refresh()
-    request_id = request_of(grant_id)
 
     def step(seen: Snapshot) -> tuple[Commit | None, Grant | None]:
         book = tools.policies.current
@@ -102,7 +102,7 @@ async def _claim(tools: Tools, attempt: Attempt, grant_id: str) -> Grant | None:
 
     keys = [attempt.member, layout.request_key(request_id)]
     refresh = tools.policies.refresh
-    return await transact(tools.store.records, keys, step, chains=[request_id], refresh=refresh)
+    return await transact(tools.store.records, keys, step, chains=[request_id], refresh=refresh, first=first)
 
 
 def _stopped(book: Rulebook, request: Request, grant: Grant, seen: Snapshot) -> str | None:

@@ -179,16 +179,21 @@ def _around(guard: Guard, sign_in: SignIn, shell: Shell) -> Middleware:
     @web.middleware
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            await guard.check(request)
-            response = await handler(request)
-        except SignedOut as error:
-            response = await _signed_out(request, error, sign_in)
+            response = await _answered(request, handler, guard, sign_in)
         except Exception as error:  # whatever it is, a person looks at it: words on a page, and nothing from inside
             response = shell.failure(request, error)
         guards.finish(response, static=request.path.startswith(guards.PUBLIC[0]))
         return response
 
     return around
+
+
+async def _answered(request: web.Request, handler: Handler, guard: Guard, sign_in: SignIn) -> web.StreamResponse:
+    try:
+        await guard.check(request)
+        return await handler(request)
+    except SignedOut as error:
+        return await _signed_out(request, error, sign_in)
 
 
 async def _signed_out(request: web.Request, error: SignedOut, sign_in: SignIn) -> web.Response:

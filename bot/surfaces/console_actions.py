@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from aiohttp import web
 
 from approvers.card import progress
@@ -14,8 +16,9 @@ from bot.deps import Deps
 from bot.reading import View
 from bot.sessions import SignedIn
 from bot.surfaces import console_notes as notes
-from bot.surfaces.console_guard import FORM, SIGNED_IN
+from bot.surfaces.console_guard import FORM, SIGNED_IN, SignedOut
 from bot.surfaces.console_notes import Note
+from workers.stores.port import Conflict
 
 PRESETS = {
     "too_broad": "Too broad, ask narrower.",
@@ -40,23 +43,33 @@ class Actions:
             raise Malformed("verdict must be approve or deny", field="verdict")
         # An absent digest is not "no card was shown", as it would be over the API: here there always is one.
         shown = str(form.get("shown", ""))
-        try:
+
+        async def take() -> str:
             click = Click(who.identity, request_id, verdict, reason_of(request), shown)
-            note = Note(request_id, _reviewed(await self._deps.desk.review(click), verdict), good=True)
-        except CountersignError as error:
-            note = Note(request_id, error.detail, good=False)
-        return back(request, who, note)
+            return _reviewed(await self._deps.desk.review(click), verdict)
+
+        return back(request, who, await _noted(request_id, take))
 
     async def revoke(self, request: web.Request) -> web.Response:
         """Take a grant away."""
         who, grant_id = request[SIGNED_IN], request.match_info["id"]
-        request_id = request_of(grant_id)
-        try:
-            view = await self._deps.custody.revoke(who.identity, grant_id, "revoked in the console")
-            note = Note(request_id, _revoked(view), good=True)
-        except CountersignError as error:
-            note = Note(request_id, error.detail, good=False)
-        return back(request, who, note)
+
+        async def take() -> str:
+            return _revoked(await self._deps.custody.revoke(who.identity, grant_id, "revoked in the console"))
+
+        return back(request, who, await _noted(request_of(grant_id), take))
+
+
+async def _noted(request_id: str, take: Callable[[], Awaitable[str]]) -> Note:
+    """Take a click and return what came of it, a refusal included. Raises SignedOut: the session ended meanwhile."""
+    try:
+        return Note(request_id, await take(), good=True)
+    except CountersignError as error:
+        return Note(request_id, error.detail, good=False)
+    except Conflict as conflict:
+        if conflict.key.startswith("session:"):
+            raise SignedOut("Your session ended while you were answering; nothing was done.") from conflict
+        raise
 
 
 def reason_of(request: web.Request) -> str:

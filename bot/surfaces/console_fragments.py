@@ -214,6 +214,6 @@ def _details(view: View) -> Iterable[tuple[str, str]]:
         if moment:
             yield label, stamp(moment)
     if grant.proof:
-        yield "Proof", f"{grant.proof.kind} at {stamp(grant.proof.at)}: {visible(grant.proof.detail, 300)}"
+        yield "Proof", f"{grant.proof.kind} at {stamp(grant.proof.at)}: {visible(grant.proof.detail, 600)}"
     if grant.approved_by:
         yield "Approved by", ", ".join(name(person) for person in grant.approved_by)

@@ -20,11 +20,11 @@ from countersign.commands.common import Ended
 from countersign.ops.connect import open_store
 from countersign.ops.fittings import agent_line
 from countersign.ops.folder import DEFAULT
+from countersign.ops.following import follow
 from countersign.ops.ground import Ground, NotStaged, open_ground
 from countersign.ops.ministack import NotEnforced, check_enforced
 from countersign.ops.scenes import play
 from countersign.ops.staging import Stage, open_stage
-from countersign.ops.telling import follow
 from countersign.status import harmless
 from workers.config import load
 

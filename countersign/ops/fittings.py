@@ -1,4 +1,4 @@
-"""Fit out the demo: its rules, its people's tokens, what scripts and the agent read, each process's environment."""
+"""Fit out the demo: its rules, what scripts and the agent read, each process's environment."""
 
 from __future__ import annotations
 
@@ -9,36 +9,21 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from bot.identity import Scope
-from countersign.ops.folder import AGENT_ENV, DEMO_JSON, SECRETS_JSON, Folder, write_private
+from countersign.ops.folder import AGENT_ENV, DEMO_JSON, SECRETS_JSON, write_private
 from countersign.ops.ground import HOST, Ground
-from countersign.ops.keyring import live_keys_of, make_key, revoke_key
+from countersign.ops.tokens import DEMO, Tokens
 from workers.policies import apply
 from workers.stores import layout
 from workers.stores.port import Records
-from workers.vault import DeliveryKey, hash_key
+from workers.vault import DeliveryKey
 
-DEMO = "demo"
-"""Who applies the demo's own rules; what somebody else has applied since stays in force."""
-CALLER, ACTOR, BEHIND = "caller:report-bot", "agent:report-bot", "user:dana"
-PEOPLE = ("dana", "robin", "alex", "kim")
-OPERATOR = "user:kim"
+ACTOR, BEHIND = "agent:report-bot", "user:dana"
 ROLE = "analytics"
 MODULES = {"web": "bot", "worker": "workers", "clock": "workers.clock"}
 """The three processes, in the order of their start; they stop in the other."""
 _NOT_INHERITED = re.compile(r"COUNTERSIGN_|AWS_", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """Hold what the caller, the reviewers and on-call sign in with."""
-
-    api_key: str
-    reviewers: Mapping[str, str]
-    operator: str
 
 
 def demo_file(name: str) -> str:
@@ -55,15 +40,6 @@ async def apply_rules(records: Records) -> str:
     why = "the rules that this version of the demo came with"
     await apply(records, policy=demo_file("policy.toml"), roster=demo_file("countersign.toml"), by=DEMO, why=why)
     return "rules: the demo's policy.toml and countersign.toml are in force"
-
-
-async def find_tokens(folder: Folder, records: Records) -> Tokens:
-    """Return the tokens of the last run where they are still good, and new ones where not."""
-    kept = folder.read(DEMO_JSON)
-    people = kept.get("reviewers") or {}
-    reviewers = {name: await _token(records, people.get(name), f"user:{name}", ("review", "read")) for name in PEOPLE}
-    api_key = await _token(records, kept.get("api_key"), CALLER, ("request", "read"))
-    return Tokens(api_key, reviewers, await _token(records, kept.get("operator_token"), OPERATOR, ("operate", "read")))
 
 
 def delivery_key(ground: Ground) -> DeliveryKey:
@@ -137,19 +113,3 @@ def _aws(ground: Ground) -> dict[str, str]:
         found[f"AWS_{who}_ACCESS_KEY_ID"] = identity.keys.access_key_id
         found[f"AWS_{who}_SECRET_ACCESS_KEY"] = identity.keys.secret_access_key
     return found
-
-
-async def _token(records: Records, kept: str | None, principal: str, scopes: tuple[Scope, ...]) -> str:
-    ours = {key.id for key in await live_keys_of(records, principal) if set(key.scopes) == set(scopes)}
-    if kept and await _id_of(records, kept) in ours:
-        return kept
-    for key_id in ours:  # the folder has lost their secrets, so nobody can use them
-        await revoke_key(records, key_id, by=DEMO)
-    secret, _ = await make_key(records, principal=principal, scopes=scopes, by=DEMO)
-    return secret
-
-
-async def _id_of(records: Records, secret: str) -> str | None:
-    record = f"key:{hash_key(secret)}"
-    found = (await records.read([record])).records[record]
-    return str(json.loads(found.json)["id"]) if found.version else None

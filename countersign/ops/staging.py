@@ -12,10 +12,12 @@ from datetime import datetime
 import aiohttp
 
 from countersign.ops import fittings
+from countersign.ops.children import Child
 from countersign.ops.connect import open_store
-from countersign.ops.fittings import MODULES, Tokens
+from countersign.ops.fittings import MODULES
 from countersign.ops.ground import Ground, NotStaged, Step
-from countersign.ops.supervise import Child, Supervisor
+from countersign.ops.supervise import Supervisor
+from countersign.ops.tokens import Tokens, find_tokens
 from workers.config import load
 from workers.stores.port import Store
 
@@ -48,7 +50,7 @@ async def open_stage(ground: Ground, step: Step, told: Callable[[str], None]) ->
     """
     async with open_store(load({"COUNTERSIGN_REDIS_URL": ground.redis_url})) as store:
         step(await fittings.apply_rules(store.records))
-        tokens = await fittings.find_tokens(ground.folder, store.records)
+        tokens = await find_tokens(ground.folder, store.records)
         fittings.write_for_scripts(ground, tokens)
         supervisor = Supervisor(told)
         try:

@@ -1,97 +1,18 @@
-"""Keep processes running: start them, start them again when they die, stop them in order.
-
-Their output goes to files. They are sessions of their own, so that Ctrl-C reaches us alone; on Linux they end with us
-whatever happens to us.
-"""
+"""Keep processes running: start them, start them again when they die, ever more slowly, and stop them in order."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 
-STOP_SECONDS = 15.0
+from countersign.ops.children import Child
+
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 10.0
 SETTLED_SECONDS = 5.0
 """Who ran this long starts again without a pause to speak of."""
-TAIL_LINES = 12
-# Run in the child before it becomes the program: no code of ours runs between fork and exec in a process with threads.
-_LAUNCHER = """
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit("parent is gone")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
-
-
-@dataclass
-class Child:
-    """One process to keep running.
-
-    Attributes:
-        name: what people call it.
-        args: the program and its arguments; its file name is a path.
-        env: its whole environment.
-        log: where its output goes; begun anew by `Supervisor.start`.
-    """
-
-    name: str
-    args: Sequence[str]
-    env: Mapping[str, str]
-    log: Path
-    process: asyncio.subprocess.Process | None = field(default=None, init=False)
-    starts: int = field(default=0, init=False)
-
-    @property
-    def pid(self) -> int:
-        """Return the id of its process; 0 while there is none."""
-        return self.process.pid if self.running and self.process else 0
-
-    @property
-    def running(self) -> bool:
-        """Tell whether it runs."""
-        return self.process is not None and self.process.returncode is None
-
-    def tail(self) -> str:
-        """Return the last lines that it said."""
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        return "\n".join(text.splitlines()[-TAIL_LINES:]) or "(it said nothing)"
-
-    async def launch(self) -> None:
-        """Start the process."""
-        with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *self.args),
-                env=dict(self.env),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.starts += 1
-
-    async def stop(self, patience_seconds: float = STOP_SECONDS) -> None:
-        """End it: politely, and when patience is over surely."""
-        if self.process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(patience_seconds):
-                await self.process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
-            await self.process.wait()
 
 
 class Supervisor:
@@ -110,8 +31,8 @@ class Supervisor:
         """Start a child with an empty log, and keep it running."""
         child.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         child.log.write_bytes(b"")
+        await child.launch()  # interrupted in here, asyncio itself ends the new process
         self.children[child.name] = child
-        await child.launch()
         self._watches[child.name] = asyncio.create_task(self._keep(child))
 
     async def stop(self) -> None:

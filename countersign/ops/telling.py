@@ -1,38 +1,16 @@
-"""Tell the audit log in plain words, one line for each record, as it grows."""
+"""Tell audit records in plain words, a sentence for each."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from approvers.times import spell
-from workers.stores import layout
-from workers.stores.port import Store, Unavailable
 
-LOOK_EVERY_SECONDS = 0.2
 LONGEST_REASON = 80
 Data = Mapping[str, Any]
-
-
-async def follow(store: Store, after: int) -> AsyncIterator[str]:
-    """Yield a line for each record behind that position of the log, for ever."""
-    handles: dict[str, str] = {}
-    while True:
-        try:
-            bodies = await store.log.tail(after)
-            for body in bodies:
-                record = json.loads(body)
-                if words := tell(record):
-                    yield f"{record['at'][11:19]}  {await _handle(store, handles, record['subject']):4}  {words}"
-            after += len(bodies)
-        except Unavailable:
-            bodies = []
-        if not bodies:
-            await asyncio.sleep(LOOK_EVERY_SECONDS)  # what is new is told to processes that decide, not to spectators
 
 
 def tell(record: Data) -> str | None:
@@ -60,14 +38,6 @@ def proof_sentence(proof: Data) -> str:
         return f"AWS's own clock ended it; {probes} (ttl_denied)"
     tenths = math.floor(float(proof["seconds"]) * 10) / 10  # cut, as the card does
     return f"{probes}, {tenths:.1f} s after the request ({proof['kind']})"
-
-
-async def _handle(store: Store, known: dict[str, str], subject: str) -> str:
-    if subject not in known and subject.startswith("req_"):
-        key = layout.request_key(subject)
-        found = (await store.records.read([key])).records[key]
-        known[subject] = str(json.loads(found.json)["handle"]) if found.version else ""
-    return known.get(subject, "")
 
 
 def _submitted(who: str, data: Data) -> str:

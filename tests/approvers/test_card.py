@@ -32,7 +32,7 @@ def test_the_card_says_what_will_be_minted_for_whom_and_why_you_are_asked():
     assert fact(card, "Will be minted") == "s3:GetObject"
     assert fact(card, "Account") == "prod-payments (…0000, prod)"
     assert fact(card, "Who") == "agent:report-bot for user:dana, asked by caller:report-bot"
-    assert card.asked == "You are asked because review-exports, review-pii needs 1 of sre."
+    assert card.asked == "You are asked because review-exports, review-pii need 1 of sre."
     assert [button.label for button in card.buttons] == ["Approve for 15 min", "Deny"]
     assert card.warnings == ()
 

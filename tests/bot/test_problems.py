@@ -1,22 +1,26 @@
 """Every error is a problem document of the one table; none is a page of HTML, and none tells what is inside."""
 
 import ast
+import io
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from aiohttp import web as aio
 
 from approvers import errors
 from approvers.errors import CountersignError, Forbidden
 from bot.problems import KINDS, Problem, describe, response
 from tests.worlds.web import Web
+from workers import logs
 from workers.stores.port import Conflict, Fenced, TooLate, Unavailable
 
 ROOT = Path(__file__).parents[2]
-ELSEWHERE = {"error", "bad_config", "bad_configuration"}
-"""Codes of errors that no handler can raise: they stop a command or a process."""
+ELSEWHERE = {"error", "bad_config", "bad_configuration", "link_refused"}
+"""Codes of errors that no API handler can raise: they stop a command or a process, or are told on a page."""
 
 
 def codes_in(folder: str) -> set[str]:
@@ -102,21 +106,34 @@ async def test_what_the_router_refuses_is_a_problem_too(quick_web: Web, method, 
         assert got.headers["Allow"]
 
 
-async def test_an_unexpected_error_is_500_with_an_id_and_a_traceback_in_the_log(quick_web: Web, monkeypatch, caplog):
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """Log as the process itself does, and put pytest's own handlers back."""
+    root, stream = logging.getLogger(), io.StringIO()
+    handlers, level = root.handlers[:], root.level
+    logs.configure("web", "debug", stream)
+    yield stream
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+async def test_an_unexpected_error_is_500_with_an_id_and_a_traceback_in_the_log(quick_web: Web, log: io.StringIO):
     async def broken(*_: object) -> None:
         raise RuntimeError("secret in a message of a library")
 
     quick_web.deps.desk.submit = broken
-    with caplog.at_level(logging.ERROR):
-        got = await quick_web.ask(headers={"X-Request-Id": "trace-me", "Accept": "text/html"}, reason="secret reason")
+    got = await quick_web.ask(headers={"X-Request-Id": "trace-me", "Accept": "text/html"}, reason="secret reason")
     assert (got.status, got.code, got.json["request_id"]) == (500, "internal", "trace-me")
     assert "secret" not in got.body.decode()
-    assert "RuntimeError" in caplog.text
-    assert "secret reason" not in caplog.text
-    assert quick_web.keys["caller:report-bot"] not in caplog.text
+    (line,) = [json.loads(text) for text in log.getvalue().splitlines() if "request.failed" in text]
+    assert "RuntimeError" in line["exception"]
+    assert line["request_id"] == "trace-me"
+    assert "secret reason" not in log.getvalue()
+    assert quick_web.keys["caller:report-bot"] not in log.getvalue()
 
 
-async def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_no_error_of_ours(quick_web: Web, caplog):
+async def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_no_error_of_ours(quick_web: Web, log: io.StringIO):
     import asyncio  # noqa: PLC0415
 
     host, port = quick_web.base.removeprefix("http://").split(":")
@@ -128,7 +145,7 @@ async def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_no_error_of_o
     writer.close()
     await writer.wait_closed()
     assert (await quick_web.ask()).status == 202
-    assert [line for line in caplog.records if line.levelno >= logging.ERROR] == []
+    assert '"level": "error"' not in log.getvalue()
 
 
 async def test_pages_and_redirects_of_a_surface_pass(quick_web: Web):

@@ -10,15 +10,15 @@ from approvers.grant import Grant
 from approvers.upgrades import read
 from workers import leasing
 from workers.__main__ import main
-from workers.stores.port import Attempt
+from workers.stores.port import Attempt, Snapshot
 from workers.tools import Tools
 
 
-async def mint_first(tools: Tools, attempt: Attempt, grant_id: str) -> str:
+async def mint_first(tools: Tools, attempt: Attempt, request_id: str, seen: Snapshot) -> str:
     """Do the right things in the wrong order."""
-    grant = read(Grant, (await tools.store.records.read([attempt.member])).records[attempt.member].json)
+    grant = read(Grant, seen.records[attempt.member].json)
     issued = await asyncio.to_thread(tools.providers["aws"].mint, grant.id, grant.plan)
-    claimed = await leasing._claim(tools, attempt, grant_id)
+    claimed = await leasing._claim(tools, attempt, request_id, seen)
     return await leasing._deliver(tools, attempt, claimed, issued) if claimed else "overtaken"
 
 

@@ -149,6 +149,32 @@ def test_ctrl_c_leaves_nothing_running_and_the_second_start_finds_its_state(demo
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("words", "moment"),
+    [
+        (["--port", "0"], "aws: starting"),
+        (["--port", "0"], "web, worker, clock: starting"),
+        (["--once"], "another person approves"),
+    ],
+    ids=["aws", "processes", "scenes"],
+)
+def test_an_interruption_at_any_moment_leaves_nothing_running(
+    demo: Demo, words: list[str], moment: str, number: signal.Signals
+) -> None:
+    process = demo(*words)
+    process.wait_line(moment)
+    os.kill(process.pid, number)
+    code = process.wait(30)
+    assert (code == 0) == ("--once" not in words)  # what was not played to its end was not shown
+    assert "Traceback" not in process.output.decode()
+    give_up = time.monotonic() + 10
+    while left_running(demo.state) and time.monotonic() < give_up:
+        time.sleep(0.05)  # a server that was only just starting ends with its parent, a moment later
+    assert left_running(demo.state) == []
+
+
+@pytest.mark.timeout(120)
 def test_killed_processes_come_back_and_it_says_so(demo: Demo) -> None:
     process = demo("--port", "0")
     is_ready(process)

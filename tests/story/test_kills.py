@@ -114,6 +114,8 @@ def ulid_of(request: str) -> bytes:
 def play(of: Town, kill: Kill) -> tuple[str, str]:
     """Live one life with the kill in it; returns the request, and the grant's state at the kill ("" if missed)."""
     gate, process = gates(of)[kill.gate]
+    for each in (of.worker, of.clock):
+        assert each.running, f"{each.name} did not come up again:\n{each.output[-2000:].decode()}"
     request = of.ask()["id"]
     place = Place(kill.i, kill.j, kill.name, ulid_of(request))
     hold: Hold = gate.hold(1, kill.when, only=place)

@@ -294,6 +294,7 @@ async def transact(
     *,
     chains: Sequence[str] = (),
     refresh: Callable[[], Awaitable[None]] | None = None,
+    first: Snapshot | None = None,
     tries: int = 40,
 ) -> T:
     """Read, ask the pure step, commit its answer; again while something it read has changed.
@@ -304,10 +305,12 @@ async def transact(
         step: returns the commit (None: nothing to change) and the result to return once it is committed.
         chains: subjects whose chains the commit extends.
         refresh: called after each conflict, so that what the caller caches outside the snapshot is read again too.
+        first: what the caller has just read of these keys and chains; spares the first try its reading.
         tries: how often to try before the last Conflict is raised.
     """
     for attempt in range(tries):
-        commit, result = step(await records.read(keys, chains))
+        seen, first = first or await records.read(keys, chains), None
+        commit, result = step(seen)
         if commit is None:
             return result
         try:

@@ -61,7 +61,7 @@ async def scene(stage: World, look: Open, **options: object) -> tuple[Screen, li
     for view in (live, ended):
         await screen.press(view.request.id, "Approve")
         await screen.page.locator("section.live").locator(f"#card-{view.request.id} .countdown").wait_for()
-    await screen.settle()
+        await screen.settle()
     await screen.press(ended.request.id, "Revoke")
     await screen.page.locator("section.ended").locator(f"#card-{ended.request.id}").wait_for()
     await screen.page.locator(".deny > summary").first.click()

@@ -1,7 +1,13 @@
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
 import pytest
 
+from bot.sessions import Sessions
 from tests.bot.console.conftest import Visit, Visitor
-from tests.bot.console.world import World
+from tests.bot.console.world import World, serve, store_of
+from workers.stores.memory import MemoryStore
+from workers.stores.port import Commit
 
 
 async def test_a_form_without_its_token_does_nothing(world: World, visitor: Visitor) -> None:
@@ -67,3 +73,32 @@ async def test_what_is_no_form_is_refused_in_words(
     async with visitor.http.post("/console/sign-out", data=body, headers=headers) as answer:
         assert answer.status == status
         assert answer.content_type == "text/html"
+
+
+class Interrupted(MemoryStore):
+    """A memory store in which something else happens before the next commit."""
+
+    first: Callable[[], Awaitable[None]] | None = None
+
+    async def commit(self, commit: Commit) -> None:
+        first, self.first = self.first, None
+        if first:
+            await first()
+        await super().commit(commit)
+
+
+async def test_an_answer_overtaken_by_signing_out_does_not_count(visit: Visit) -> None:
+    """The session stands when the form is checked, and is over when the answer is committed."""
+    store = Interrupted(lambda: datetime.now(UTC))
+    async with serve(store_of(store)) as world:
+        visitor, view = visit(world), await world.ask()
+        await visitor.be("robin")
+        fields = {"shown": await visitor.field("shown"), "form_token": await visitor.field("form_token")}
+        sessions = Sessions(store)
+        who = await sessions.find(visitor.cookies()["countersign"])
+        assert who is not None
+        store.first = lambda: sessions.leave(who)
+        status, page = await visitor.review(view.request.id, "approve", **fields)
+        assert status == 401
+        assert "Your session ended while you were answering" in page
+        assert await world.kinds(view.request.id) == ["request.submitted"]

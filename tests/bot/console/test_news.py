@@ -8,9 +8,9 @@ import pytest
 
 from approvers.audit import Draft
 from tests.bot.console.conftest import Visit, Visitor
-from tests.bot.console.world import BOT, World, serve
+from tests.bot.console.world import BOT, World, serve, store_of
 from workers.stores.memory import MemoryStore
-from workers.stores.port import Commit, Store, Unavailable
+from workers.stores.port import Commit, Unavailable
 
 
 async def live(visitor: Visitor, token: str, path: str = "/console/live") -> dict:
@@ -98,9 +98,7 @@ class Moody(MemoryStore):
 async def test_a_store_that_is_away_is_told_and_comes_back(visit: Visit) -> None:
     moody = Moody(lambda: datetime.now(UTC))
 
-    async def aclose() -> None: ...
-
-    async with serve(Store(moody, moody, moody, moody, moody, aclose)) as world:
+    async with serve(store_of(moody)) as world:
         visitor = visit(world)
         await visitor.be("robin")
         token = await token_of(visitor)
@@ -120,9 +118,10 @@ async def test_a_store_that_is_away_is_told_and_comes_back(visit: Visit) -> None
 async def test_before_the_first_apply_the_page_says_so(visit: Visit) -> None:
     async with serve() as world:
         world.deps.policies._book = None
-        status, page = await visit(world).get("/console/")
-        assert status == 503
-        assert "countersign apply" in page
+        async with visit(world).http.get("/console/") as answer:
+            assert (answer.status, answer.content_type) == (503, "text/html")
+            assert "countersign apply" in await answer.text()
+            assert answer.headers["Retry-After"]
 
 
 async def test_an_unknown_page_is_a_page_in_words(visitor: Visitor) -> None:

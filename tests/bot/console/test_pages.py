@@ -157,10 +157,10 @@ async def test_a_long_list_shows_the_oldest_and_says_so(world: World, visitor: V
 
 async def test_a_long_log_is_not_read_from_its_start(world: World, visitor: Visitor) -> None:
     early = await world.ask(reason="")
-    await visitor.be("robin")
     drafts = [Draft(f"x_{number}", "x.noted", BOT.by, "api") for number in range(2_000)]
     await world.deps.store.records.commit(Commit(at=await world.deps.store.records.now(), drafts=drafts))
     late = await world.ask(reason="")
+    await visitor.be("robin")
     _, page = await visitor.get("/console/")
     assert early.request.id not in page
     assert late.request.id in page

@@ -24,7 +24,7 @@ from workers.leasing import advance
 from workers.policies import apply
 from workers.providers.dry_run import DryRunProvider
 from workers.providers.port import Handle, ProofOutcome, Reading
-from workers.stores.memory import memory_store
+from workers.stores.memory import MemoryStore, memory_store
 from workers.stores.port import Store
 from workers.tools import Tools
 
@@ -99,6 +99,14 @@ async def work(deps: Deps) -> None:
         for item in handout.items:
             await advance(tools(deps), item)
         await due.wait("worker", min(handout.next_in, timedelta(seconds=0.2)))
+
+
+def store_of(memory: MemoryStore) -> Store:
+    """Bundle a memory store that a test has changed."""
+
+    async def aclose() -> None: ...
+
+    return Store(memory, memory, memory, memory, memory, aclose)
 
 
 def demo_files() -> Iterator[str]:

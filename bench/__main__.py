@@ -1,0 +1,61 @@
+"""Measure, and print Markdown.
+
+    python -m bench                 everything, in about five minutes
+    python -m bench NAME [OPTION]…  one of intake, mint, due, memory, growth; --help lists its options
+
+Each figure stands beside a floor of the same run: on a shared machine only the ratio means something. A bench that
+takes longer than its limit is ended, and the others go on.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from bench.common import ROOT
+
+LIMITS = {"intake": 100, "mint": 60, "due": 240, "memory": 60, "growth": 90}
+"""Seconds that each may take."""
+QUICK = {"intake": ("--asks", "6000"), "mint": ("--mints", "100")}
+"""Options of the run of everything, where they differ from a bench's own."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one bench, or each; returns the exit status."""
+    if argv and argv[0] in LIMITS:
+        return run(argv[0], argv[1:])
+    if argv:
+        print(f"python -m bench [{'|'.join(LIMITS)}] [OPTION]…", file=sys.stderr)
+        return 2
+    began, failed = time.monotonic(), []
+    print(f"{os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f} at the start")
+    for name in LIMITS:
+        print(f"\n## {name}\n", flush=True)
+        if run(name, QUICK.get(name, ())):
+            failed.append(name)
+    print(f"\n{time.monotonic() - began:.0f} s; {'all ran' if not failed else 'failed: ' + ', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def run(name: str, options: Sequence[str]) -> int:
+    """Run one bench as a process of its own, with what it starts; ends all of it when its time is over."""
+    process = subprocess.Popen([sys.executable, "-m", f"bench.{name}", *options], cwd=ROOT, start_new_session=True)
+    try:
+        return process.wait(LIMITS[name])
+    except subprocess.TimeoutExpired:
+        print(f"{name} took longer than {LIMITS[name]} s", file=sys.stderr)
+        return 1
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)  # its servers end with it, wherever it was interrupted
+        process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

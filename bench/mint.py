@@ -1,0 +1,202 @@
+"""Measure a mint: from the approval over HTTP to the caller's long poll that says the credential is ready.
+
+    python -m bench mint [--mints 100]
+
+Three real processes, a real Valkey, a local AWS. The floor is measured in turn with it: an RQ job that does nothing,
+from enqueueing to its result, plus one bare AssumeRole with a session policy at the same AWS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from approvers.grant import Plan
+from bench.common import serving
+from bench.stage import (
+    DELIVERY,
+    apply_rules,
+    at,
+    body,
+    make_key,
+    opened,
+    start_clock,
+    start_worker,
+    table,
+    took_ms,
+    valkey,
+)
+from countersign.ops.ministack import ACCOUNT, ROLE_ARN, Prepared, client, local_aws, set_up
+from tests.worlds.processes import Process, start
+from workers.providers.documents import GRANT_TAG, session_name, session_policy
+
+WARM = 5
+FLOOR_QUEUE = "floor"
+GRANT = f"grt_{'0' * 26}"
+"""In whose name the floor assumes the role."""
+SETTLED_WITHIN = 30
+
+
+@dataclass
+class Took:
+    """Milliseconds of each mint, and of both halves of the floor."""
+
+    mint: list[float] = field(default_factory=list)
+    job: list[float] = field(default_factory=list)
+    assume: list[float] = field(default_factory=list)
+
+    @property
+    def floor(self) -> list[float]:
+        """Return the floor: one job and one call."""
+        return [sum(pair) for pair in zip(self.job, self.assume, strict=True)]
+
+
+@dataclass(frozen=True)
+class Town:
+    """What runs: where the web process listens, the store, the local AWS."""
+
+    port: int
+    url: str
+    endpoint: str
+    prepared: Prepared
+
+
+@contextmanager
+def town() -> Iterator[Town]:
+    """Run web, worker and clock on a real Valkey and a local AWS; and RQ's idle worker for the floor."""
+    with ExitStack() as stack:
+        server, out = stack.enter_context(valkey())
+        aws = stack.enter_context(local_aws(out.parent / "aws"))
+        prepared = set_up(aws.endpoint)
+        worker_env = {"COUNTERSIGN_PROVIDERS": "aws", "COUNTERSIGN_AWS_ENDPOINT_URL": aws.endpoint}
+        for who in ("minter", "revoker"):
+            keys = getattr(prepared, who).keys
+            worker_env[f"COUNTERSIGN_AWS_{who.upper()}_ACCESS_KEY_ID"] = keys.access_key_id
+            worker_env[f"COUNTERSIGN_AWS_{who.upper()}_SECRET_ACCESS_KEY"] = keys.secret_access_key
+        web_env = {"COUNTERSIGN_REDIS_URL": server.url, "COUNTERSIGN_PORT": "0"}
+        port, _ = stack.enter_context(serving("bot", {**web_env, "COUNTERSIGN_DELIVERY_KEY": DELIVERY.text}))
+        stack.enter_context(start_worker(server.url, out, **worker_env))
+        stack.enter_context(start_clock(server.url, out))
+        stack.enter_context(_floor_worker(server.url, out))
+        yield Town(port, server.url, aws.endpoint, prepared)
+
+
+def _floor_worker(url: str, out: Path) -> Process:
+    process = start("bench.rq_worker", {}, out, url, FLOOR_QUEUE)
+    process.wait_line("bench.rq_worker started")
+    return process
+
+
+class Product:
+    """Ask and approve over HTTP."""
+
+    def __init__(self, port: int, session: aiohttp.ClientSession, keys: dict[str, str]) -> None:
+        self._base, self._session, self._keys = f"http://127.0.0.1:{port}/v1/requests", session, keys
+
+    async def mint(self, number: int) -> float:
+        """Return the milliseconds from sending the approval to the long poll's answer."""
+        asked = {"Idempotency-Key": f"mint-{number}"}
+        request = (await self._call("bot", "POST", "", body(number, provider="aws"), asked))["id"]
+        poll = asyncio.create_task(self._call("bot", "GET", f"/{request}?wait={SETTLED_WITHIN}"))
+        await asyncio.sleep(0.03)  # until the poll waits: nothing tells when it does
+        began = time.perf_counter()
+        await self._call("robin", "POST", f"/{request}/reviews", {"verdict": "approve"})
+        view = await poll
+        assert view["grant"]["state"] == "ACTIVE", view
+        return took_ms(began)
+
+    async def _call(self, who: str, method: str, path: str, data: Any = None, headers: Any = None) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self._keys[who]}", **(headers or {})}
+        async with self._session.request(method, self._base + path, json=data, headers=headers) as answer:
+            found: dict[str, Any] = await answer.json()
+            assert answer.status < 300, found
+            return found
+
+
+class Floor:
+    """Do the two things that no mint through RQ can do without."""
+
+    def __init__(self, of: Town) -> None:
+        self._queue = Queue(FLOOR_QUEUE, connection=redis.Redis.from_url(of.url), serializer=JSONSerializer)
+        self._sts = client("sts", of.endpoint, of.prepared.minter.keys)  # type: ignore[arg-type]
+        self._policy = session_policy(_plan(), datetime.now(UTC) + timedelta(minutes=15))
+
+    def job(self) -> float:
+        """Return the milliseconds from enqueueing a no-op job to its result."""
+        began = time.perf_counter()
+        result = self._queue.enqueue("bench.rq_worker.noop").latest_result(timeout=10)
+        assert result and result.return_value == "done"
+        return took_ms(began)
+
+    def assume(self) -> float:
+        """Return the milliseconds of one AssumeRole with a session policy."""
+        began = time.perf_counter()
+        self._sts.assume_role(
+            RoleArn=ROLE_ARN,
+            RoleSessionName=session_name(GRANT),
+            SourceIdentity=session_name(GRANT),
+            Tags=[{"Key": GRANT_TAG, "Value": GRANT}],
+            Policy=self._policy,
+            DurationSeconds=900,
+        )
+        return took_ms(began)
+
+
+def _plan() -> Plan:
+    access = body(0)["access"]
+    fields = {"provider": "aws", "role": "analytics", "role_arn": ROLE_ARN, "external_id": None}
+    place = {"account": "prod-payments", "account_id": ACCOUNT, "environment": "prod", "ttl_seconds": 900}
+    return Plan.model_validate({**fields, **place, "actions": access["actions"], "resources": access["resources"]})
+
+
+@asynccontextmanager
+async def product(of: Town) -> AsyncIterator[Product]:
+    """Apply the rules, make the keys, and open a session."""
+    async with opened(of.url) as store, aiohttp.ClientSession(json_serialize=json.dumps) as session:
+        await apply_rules(store, 1)
+        bot = await make_key(store, "caller:bot-0", "request")
+        robin = await make_key(store, "user:robin", "review", "read")
+        yield Product(of.port, session, {"bot": bot, "robin": robin})
+
+
+async def measure(of: Town, mints: int) -> Took:
+    """Measure mint and floor in turn, so that what else the machine does meets both alike."""
+    took, floor = Took(), Floor(of)
+    async with product(of) as made:
+        for number in range(WARM + mints):
+            row = (await made.mint(number), await asyncio.to_thread(floor.job), await asyncio.to_thread(floor.assume))
+            if number >= WARM:
+                for values, value in zip((took.mint, took.job, took.assume), row, strict=True):
+                    values.append(value)
+    return took
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m bench mint", description=__doc__.splitlines()[0])
+    parser.add_argument("--mints", type=int, default=100)
+    options = parser.parse_args(argv)
+    with town() as of:
+        took = asyncio.run(measure(of, options.mints))
+    rows = [("RQ job that does nothing", took.job), ("bare AssumeRole", took.assume), ("floor: both", took.floor),
+            ("decision → credential ready", took.mint)]  # fmt: skip
+    cells = [(name, f"{at(values, 0.5):.1f}", f"{at(values, 0.99):.1f}") for name, values in rows]
+    ratios = [f"**{at(took.mint, part) / at(took.floor, part):.2f}**" for part in (0.5, 0.99)]
+    print(table((f"{options.mints} mints", "p50 ms", "p99 ms"), [*cells, ("**ratio**", *ratios)]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Follow the audit log as it grows: one line in plain words for each record, with the time and the short handle."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+from countersign.ops.telling import tell
+from workers.stores import layout
+from workers.stores.port import Store, Unavailable
+
+LOOK_EVERY_SECONDS = 0.2
+
+
+async def follow(store: Store, after: int) -> AsyncIterator[str]:
+    """Yield a line for each record behind that position of the log, for ever."""
+    handles: dict[str, str] = {}
+    while True:
+        try:
+            bodies = await store.log.tail(after)
+            for body in bodies:
+                record = json.loads(body)
+                if words := tell(record):
+                    yield f"{record['at'][11:19]}  {await _handle(store, handles, record['subject']):4}  {words}"
+            after += len(bodies)
+        except Unavailable:
+            bodies = []
+        if not bodies:
+            await asyncio.sleep(LOOK_EVERY_SECONDS)  # what is new is told to processes that decide, not to spectators
+
+
+async def _handle(store: Store, known: dict[str, str], subject: str) -> str:
+    if subject not in known and subject.startswith("req_"):
+        key = layout.request_key(subject)
+        found = (await store.records.read([key])).records[key]
+        known[subject] = str(json.loads(found.json)["handle"]) if found.version else ""
+    return known.get(subject, "")

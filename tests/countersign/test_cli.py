@@ -1,0 +1,251 @@
+"""The other commands as real processes: what they print, for people and for scripts, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from approvers.times import stamp
+from countersign.commands.common import say
+from countersign.commands.granted import process_output
+from countersign.models import Credential, Request
+from tests.countersign.conftest import GRANTED, OPTIONS, clean_environ, finish
+from tests.worlds.intake import IntakeWorld
+from tests.worlds.intake_rows import SECRET
+
+COMMANDS = [
+    *("run", "request", "wait", "grants", "release", "revoke", "credential-process", "freeze", "audit"),
+    *("demo", "apply", "keys", "doctor", "console", "policy", "receipt", "slack", "teams"),
+]
+
+
+def active_grant(world: IntakeWorld, command, *options: str) -> str:
+    world.rows.submit_as = "APPROVED"
+    got, out, err = command("request", *GRANTED, *options, "--wait")
+    assert got == 0, err
+    return out.strip()
+
+
+def test_request_prints_the_id_and_how_it_stands(world, command):
+    got, out, err = command("request", *OPTIONS)
+    assert (got, out) == (0, f"{world.row()['id']}\n")
+    assert "waits for 1 of sre" in err
+    assert world.row()["agent_message"] in err
+
+
+@pytest.mark.parametrize(
+    ("play", "exit_code"),
+    [
+        (IntakeWorld.approve, 0),
+        (IntakeWorld.deny, 3),
+        (IntakeWorld.expire, 4),
+        (IntakeWorld.withdraw, 5),
+        (lambda world: world.expire("nobody_reached"), 6),
+    ],
+)
+@pytest.mark.parametrize("how", ["request --wait", "wait ID"])
+def test_waiting_ends_with_the_code_of_the_outcome(world, spawn, command, play, exit_code, how):
+    if how == "wait ID":
+        asked = command("request", *GRANTED)[1].strip()
+        process = spawn("wait", asked.replace("req_", "grt_"))
+    else:
+        process = spawn("request", *GRANTED, "--wait")
+    world.wait_for_call("GET /v1/requests/")
+    play(world)
+    assert finish(process)[0] == exit_code
+
+
+def test_a_denial_by_policy_is_3_without_waiting(world, command):
+    world.rows.submit_as = "DENIED"
+    assert command("request", *GRANTED)[0] == 3
+
+
+def test_waiting_no_longer_than_asked_is_1(world, command):
+    got, out, _ = command("request", *OPTIONS, "--wait", "--timeout", "1s")
+    assert (got, out) == (1, f"{world.row()['id']}\n")
+    assert world.row()["state"] == "PENDING"
+
+
+def test_json_is_the_whole_answer_and_errors_are_json_too(world, command):
+    got, out, _ = command("request", *OPTIONS, "--json")
+    answer = json.loads(out)
+    assert (got, answer["state"], answer["waiting_for"]) == (0, "PENDING", {"sre": 1})
+    got, out, err = command("wait", "req_nosuch", "--json")
+    assert (got, json.loads(out)["error"]["code"], json.loads(out)["error"]["status"]) == (1, "not_found", 404)
+    assert err == ""
+    got, out, _ = command("request", *OPTIONS, "--ttl", "x", "--json")
+    assert (got, json.loads(out)["error"]["field"]) == (1, "--ttl")
+
+
+def test_the_same_key_finds_the_same_request(world, command):
+    first = command("request", *OPTIONS, "--key", "run-1")[1]
+    world.deny()
+    got, second, _ = command("request", *OPTIONS, "--key", "run-1")
+    assert (got, second) == (3, first)
+
+
+def test_grants_release_and_revoke(world, command):
+    request = active_grant(world, command)
+    grant = world.row()["grant"]["id"]
+    got, out, _ = command("grants")
+    assert got == 0
+    assert out.split()[:4] == [grant, world.row()["handle"], "ACTIVE", "agent:report-bot"]
+    assert json.loads(command("grants", "--json")[1])[0]["id"] == grant
+    got, out, _ = command("revoke", request, "--reason", "enough", "--json")
+    assert (got, json.loads(out)["ending"]["reason"]) == (0, "enough")
+    got, out, _ = command("release", grant)
+    assert (got, "REVOKED" in out) == (0, True)
+    got, out, err = command("grants")
+    assert (got, out) == (0, "")
+    assert "no grant is ACTIVE" in err
+    got, _, err = command("grants", "--state", "revoked")
+    assert got == 1
+    assert "yet (--state)" in err
+
+
+def test_release_ends_it(world, command):
+    request = active_grant(world, command)
+    got, out, _ = command("release", request)
+    assert got == 0
+    assert "proof probe_denied in 1.2 s" in out
+    assert world.row()["grant"]["ending"]["cause"] == "release"
+
+
+def test_credential_process_prints_what_an_sdk_reads(world, command):
+    request = active_grant(world, command)
+    got, out, _ = command("credential-process", request)
+    printed = json.loads(out)
+    assert got == 0
+    assert printed["Expiration"] == world.row()["grant"]["ends_at"]
+    del printed["Expiration"]
+    assert printed == {
+        "Version": 1,
+        "AccessKeyId": SECRET["access_key_id"],
+        "SecretAccessKey": SECRET["secret_access_key"],
+        "SessionToken": SECRET["session_token"],
+    }
+
+
+@pytest.mark.parametrize(("ttl_seconds", "named"), [(4, False), (899, False), (900, True), (3600, True)])
+def test_a_short_grant_has_no_expiration_since_sdks_would_refresh_it_at_once(ttl_seconds, named):
+    ends_at = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+    grant = {"id": "grt_1", "state": "ACTIVE", "ttl_seconds": ttl_seconds, "ends_at": ends_at}
+    request = Request(id="req_1", version=1, state="APPROVED", grant=grant)
+    credential = Credential(**SECRET, expiration=ends_at + timedelta(minutes=5))
+    assert process_output(request, credential).get("Expiration") == (stamp(ends_at) if named else None)
+
+
+def test_credential_process_of_what_is_denied_prints_no_secret(world, command):
+    asked = command("request", *GRANTED)[1].strip()
+    world.deny()
+    got, out, err = command("credential-process", asked)
+    assert (got, out) == (3, "")
+    assert "not now" in err
+
+
+def test_audit_show(world, command):
+    command("request", *OPTIONS)
+    got, out, _ = command("audit", "show", world.row()["id"])
+    assert got == 0
+    assert "request.submitted" in out
+    assert json.loads(command("audit", "show", world.row()["id"], "--json")[1])[0]["n"] == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["policy", "check"], ["audit", "export", "x"], ["audit", "verify", "x", "--key", "k"], ["slack", "manifest"]],
+)
+def test_a_command_that_is_not_built_is_refused_by_name(world, command, words):
+    got, out, err = command(*words)
+    assert (got, out) == (1, "")
+    assert "is not built yet" in err
+    assert words[0] in err
+
+
+def test_a_feature_that_the_server_has_not_built_is_told_by_name(command):
+    got, _, err = command("freeze", "incident")
+    assert got == 1
+    assert "freeze is not built yet" in err
+
+
+def test_ctrl_c_is_clean_and_leaves_the_request_for_later(world, spawn):
+    process = spawn("request", *OPTIONS, "--wait")
+    world.wait_for_call("GET /v1/requests/")
+    process.send_signal(signal.SIGINT)
+    got, _, err = finish(process, 10)
+    assert got == 1
+    assert "Traceback" not in err
+    assert world.row()["state"] == "PENDING"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], *([name, "--help"] for name in COMMANDS[:9]), ["audit", "show", "--help"]]
+)
+def test_help_needs_neither_server_nor_key(command, arguments):
+    got, out, err = command(*arguments, COUNTERSIGN_URL="", COUNTERSIGN_API_KEY="")
+    assert (got, err) == (0, "")
+    assert "Usage: countersign" in out
+
+
+def test_help_lists_every_command_with_a_line(command):
+    listed = [line.split()[0] for line in command()[1].partition("Commands:")[2].splitlines() if line.strip()]
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+def test_a_list_of_faults_stays_a_list_and_harmless(capsys):
+    say("two faults:\nfirst\x1b[2J\nsecond")
+    assert capsys.readouterr().err == "countersign: two faults:\n  first [2J\n  second\n"
+
+
+def test_a_misspelt_command_gets_a_hint(command):
+    got, _, err = command("gronts")
+    assert got == 1
+    assert "'grants'" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "loaded"),
+    [
+        ("import countersign", "countersign.client"),
+        ("import sys; sys.argv = ['countersign', 'run', '--help']; import countersign.__main__", "countersign.run"),
+    ],
+)
+def test_a_fresh_interpreter_loads_nothing_of_the_server(arguments, loaded):
+    code = (
+        "import atexit, json, sys\n"
+        "atexit.register(lambda: print('LOADED', json.dumps(sorted(sys.modules)), file=sys.stderr))\n" + arguments
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=clean_environ(), capture_output=True, text=True, timeout=30)
+    modules = json.loads(done.stderr.partition("LOADED ")[2])
+    assert loaded in modules
+    roots = {name.partition(".")[0] for name in modules}
+    assert not roots & {"redis", "boto3", "botocore", "bot", "workers", "rq", "ministack"}
+    assert not [name for name in modules if name.startswith("countersign.ops")]
+
+
+def test_an_operator_command_is_loaded_when_asked_for_and_only_then(tmp_path: Path):
+    code = """
+import sys, types, typer
+import countersign.cli as cli
+def command(folder: str, once: bool = False) -> None: print("demo", folder, once)
+sys.modules["countersign.ops.demo"] = types.SimpleNamespace(command=command)
+keys = typer.Typer()
+@keys.command()
+def new(name: str) -> None: print("key for", name)
+@keys.command("list")
+def list_() -> None: pass
+sys.modules["countersign.ops.keys"] = types.SimpleNamespace(app=keys)
+cli.main(sys.argv[1:])
+"""
+    for arguments, printed in (
+        (["demo", "here", "--once"], "demo here True\n"),
+        (["keys", "new", "bot"], "key for bot\n"),
+    ):
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=30)
+        assert (done.returncode, done.stdout) == (0, printed), done.stderr
