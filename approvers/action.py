@@ -150,10 +150,19 @@ def action_digest(principal: str, action: Action) -> str:
         "resource": action.resource,
         "environment": action.environment,
         "parameters": action.parameters,
-        "access": action.access.model_dump(mode="json") if action.access else None,
+        "access": _plain(action.access) if action.access else None,
         "ttl_seconds": action.ttl_seconds,
     }
     return "sha256:" + hashlib.sha256(canonical(bound)).hexdigest()
+
+
+def _plain(access: Access) -> dict[str, Any]:
+    return {
+        "provider": access.provider,
+        "role": access.role,
+        "actions": access.actions,
+        "resources": access.resources,
+    }
 
 
 def _refuse_not_built(raw: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ agent they would be a recipe.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from approvers.grant import Grant, GrantState
@@ -27,6 +28,7 @@ def settled(request: Request, grant: Grant | None) -> bool:
 
 def answer(request: Request, grant: Grant | None, version: int) -> dict[str, Any]:
     """Return the JSON body that reads a request."""
+    missing = waiting_for(request)
     return {
         "id": request.id,
         "handle": request.handle,
@@ -35,12 +37,12 @@ def answer(request: Request, grant: Grant | None, version: int) -> dict[str, Any
         "because": request.because,
         "human_decision": request.human_decision,
         "retry": retry(request, grant),
-        "agent_message": agent_message(request, grant),
+        "agent_message": agent_message(request, grant, missing),
         "principal": request.principal,
         "actor": request.actor,
         "action": request.action.action,
         "resource": request.action.resource,
-        "waiting_for": waiting_for(request),
+        "waiting_for": missing,
         "ruling": {
             "effect": request.ruling.effect,
             "rules": [{"name": hit.name, "effect": hit.effect, "note": hit.note} for hit in request.ruling.rules],
@@ -111,11 +113,12 @@ def retry(request: Request, grant: Grant | None) -> str:
     return "new_request" if request.because is Because.NOBODY_ANSWERED else "no"
 
 
-def agent_message(request: Request, grant: Grant | None) -> str:
-    """Return the sentence for the model that asked."""
+def agent_message(request: Request, grant: Grant | None, missing: Mapping[str, int] | None = None) -> str:
+    """Return the sentence for the model that asked; `missing`: what `waiting_for` gave, if that is known already."""
     match request.state:
         case RequestState.PENDING:
-            groups = " and ".join(f"{count} of {group}" for group, count in sorted(waiting_for(request).items()))
+            wanted = waiting_for(request) if missing is None else missing
+            groups = " and ".join(f"{count} of {group}" for group, count in sorted(wanted.items()))
             return (
                 f"Not approved. Waiting for {groups} until {stamp(request.expires_at)}. Ask again with `wait`. "
                 "Do not act, and do not look for another way."

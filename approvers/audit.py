@@ -69,7 +69,10 @@ def canonical(value: object) -> bytes:
         NotCanonical: a float, a long integer, a lone surrogate, a non-ASCII key or another type.
     """
     _check(value)
-    return _encode(value).encode()
+    try:
+        return _encode(value).encode()
+    except UnicodeEncodeError as error:
+        raise NotCanonical("text holds a lone surrogate") from error
 
 
 def head_of(body: bytes, n: int) -> Head:
@@ -79,9 +82,11 @@ def head_of(body: bytes, n: int) -> Head:
 
 def link(drafts: Iterable[Draft], at: datetime, heads: Mapping[str, Head]) -> list[Entry]:
     """Give each draft its place: number, link to the record before it, time. A subject without head begins one."""
-    ends, entries = dict(heads), []
+    ends: dict[str, Entry] = {}
+    entries = []
     for draft in drafts:
-        head = ends.get(draft.subject, Head())
+        last = ends.get(draft.subject)
+        head = head_of(last.body, last.n) if last else heads.get(draft.subject, Head())
         body = canonical(
             {
                 "at": stamp(at),
@@ -95,8 +100,8 @@ def link(drafts: Iterable[Draft], at: datetime, heads: Mapping[str, Head]) -> li
                 "via": draft.via,
             }
         )
-        entries.append(Entry(draft.subject, head.n + 1, body))
-        ends[draft.subject] = head_of(body, head.n + 1)
+        ends[draft.subject] = entry = Entry(draft.subject, head.n + 1, body)
+        entries.append(entry)
     return entries
 
 
@@ -113,19 +118,17 @@ def check_chain(subject: str, bodies: Sequence[bytes]) -> None:
 
 
 def _check(value: object) -> None:
-    """Walk the value. By exact type, and texts of objects in place: every record of every commit is walked."""
+    """Walk the value, by exact type: every record of every commit is walked. Surrogates show when it is encoded."""
     kind = type(value)
     if kind is dict:
         _check_object(value)  # type: ignore[arg-type]
     elif kind is list or kind is tuple:
         for item in value:  # type: ignore[attr-defined]
             _check(item)
-    elif isinstance(value, str):
-        _check_text(value)
     elif kind is int:
         if abs(value) >= MAX_INT:  # type: ignore[arg-type]
             raise NotCanonical(f"the integer {value} is not below 2^53; write it as text")
-    elif value is not None and kind is not bool:
+    elif value is not None and kind is not bool and not isinstance(value, str):
         raise NotCanonical(f"{kind.__name__} has no canonical form here")
 
 
@@ -135,12 +138,3 @@ def _check_object(value: dict[object, object]) -> None:
             raise NotCanonical(f"the key {key!r} is not ASCII text")
         if type(item) is not str:
             _check(item)
-        elif not item.isascii():
-            _check_text(item)
-
-
-def _check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise NotCanonical("text holds a lone surrogate") from error

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pydantic import BaseModel, ConfigDict
 
 from approvers.facts import RISK_LEVELS, UNKNOWN, Facts, RiskLevel
+from approvers.quick import made
 from approvers.risk_table import Bands, ContextPoints, RiskTable
 
 __all__ = ["Bands", "ContextPoints", "Point", "Risk", "RiskTable", "assess"]
@@ -49,8 +50,8 @@ def assess(table: RiskTable, facts: Facts) -> Risk:
     if claimed is not None and RISK_LEVELS.index(claimed) > RISK_LEVELS.index(level):
         level = claimed
         points = (*points, _point("claimed", 0, f"the caller itself says {claimed}"))
-    # model_construct: these values are ours, checked by construction, and this runs for every request.
-    return Risk.model_construct(level=level, score=score, points=points)
+    # made, not validated: these values are ours, checked by construction, and this runs for every request.
+    return made(Risk, level=level, score=score, points=points)
 
 
 @lru_cache(maxsize=1024)

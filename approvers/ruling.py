@@ -19,6 +19,7 @@ from approvers.facts import ActionTable, Facts
 from approvers.gathering import gather
 from approvers.limits import check_limits, cooling_until, ttl_for
 from approvers.policy import CompiledRule, Policy
+from approvers.quick import made
 from approvers.risk import Point, Risk, assess
 
 __all__ = ["ActionTable", "Condition", "Facts", "NearMiss", "Point", "Risk", "RuleHit", "Ruling", "check_limits",
@@ -162,8 +163,9 @@ def _ruling(
     decisive = [] if by_default and effect == "deny" else hits[effect]
     quorums = _quorums(policy, decisive, by_default) if effect == "review" else ()
     barred = _barred(facts)
-    # model_construct: these values are ours, checked by construction, and this runs for every request and click.
-    return Ruling.model_construct(
+    # made, not validated: these values are ours, checked by construction, and this runs for every request and click.
+    return made(
+        Ruling,
         effect=effect,
         rules=tuple([_hit(compiled, view) for compiled in decisive]),
         near_misses=() if effect == "allow" else tuple(near),
@@ -248,11 +250,11 @@ def _because(effect: Effect, names: list[str], by_default: bool) -> str:
 def _hit(compiled: CompiledRule, view: View) -> RuleHit:
     found = compiled.rule
     conditions = tuple([_condition(test, view) for test in compiled.tests])
-    return RuleHit.model_construct(name=found.name, effect=found.effect, note=found.note, conditions=conditions)
+    return made(RuleHit, name=found.name, effect=found.effect, note=found.note, conditions=conditions)
 
 
 def _near_miss(compiled: CompiledRule, test: Test, view: View) -> NearMiss:
-    return NearMiss.model_construct(rule=compiled.rule.name, condition=_condition(test, view))
+    return made(NearMiss, rule=compiled.rule.name, condition=_condition(test, view))
 
 
 def _condition(test: Test, view: View) -> Condition:

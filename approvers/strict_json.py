@@ -27,9 +27,7 @@ def load(body: bytes) -> Any:
         raise Malformed(f"the body is not UTF-8 (byte {error.start})") from error
     _check_depth(text)
     try:
-        value = json.loads(
-            text, object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer, parse_float=_number
-        )
+        value = _DECODER.decode(text)
         if "\\u" in text:  # only an escape can smuggle in a lone surrogate; decoded UTF-8 holds none
             _check_surrogates(value)
     except json.JSONDecodeError as error:
@@ -89,3 +87,6 @@ def _check_surrogates(value: Any) -> None:
     elif isinstance(value, list):
         for item in value:
             _check_surrogates(item)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer, parse_float=_number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, PlainSerializer
@@ -22,6 +23,7 @@ def to_ms(moment: datetime) -> int:
     return int(moment.timestamp()) * 1000 + moment.microsecond // 1000
 
 
+@lru_cache(maxsize=1024)  # one moment is spelled many times: in a record, its audit record, its answer
 def stamp(moment: datetime) -> str:
     """Spell a moment as in records: `2026-11-20T10:04:31.220Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"  # in place of `+00:00`

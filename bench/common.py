@@ -87,7 +87,12 @@ async def load(port: int, requests: list[bytes], connections: int) -> Measured:
 
 def post(path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
     """Return the bytes of one POST."""
-    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: 127.0.0.1",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+    ]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
 

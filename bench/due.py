@@ -61,7 +61,9 @@ def _figures(values: Sequence[float]) -> str:
 
 
 @asynccontextmanager
-async def ending_together(url: str, count: int) -> AsyncIterator[tuple[Store, list[str], datetime]]:
+async def ending_together(
+    url: str, count: int, starting: timedelta = STARTING
+) -> AsyncIterator[tuple[Store, list[str], datetime]]:
     """Give a store that holds so many ACTIVE grants, their requests, and the second in which they all end.
 
     The ask, the approval and the mint of each went through desk and worker; only the provider's clock is set, so that
@@ -75,20 +77,31 @@ async def ending_together(url: str, count: int) -> AsyncIterator[tuple[Store, li
         requests = await each(range(count), lambda number: house.ask(number, ttl_seconds=ttl))
         await each(requests, house.approve)
         took = timedelta(seconds=time.monotonic() - began)
-        ends_at = (await store.records.now() + took + STARTING).replace(microsecond=0)
+        ends_at = (await store.records.now() + took + starting).replace(microsecond=0)
         while await house.work():
             pass
         await drain(store)
         yield store, requests, ends_at
 
 
-async def measure(url: str, out: Path, count: int, begin: Start, *, kill: bool) -> Late:
+async def measure(
+    url: str,
+    out: Path,
+    count: int,
+    begin: Start,
+    *,
+    kill: bool,
+    starting: timedelta = STARTING,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> Late:
     """Let so many grants end in one second, with a kill of everything in the middle or without."""
-    async with ending_together(url, count) as (store, requests, ends_at):
+    async with ending_together(url, count, starting) as (store, requests, ends_at):
         with ExitStack() as stack:
             if begin is rq_alone:
                 schedule(url, requests, ends_at)
             processes = [stack.enter_context(ended_whole(process)) for process in begin(url, out)]
+            for process in processes:
+                process.wait_line("started")
             left = (ends_at - await store.records.now()).total_seconds()
             assert left > 0.5, f"the machine is too busy: it took {-left:.1f} s too long to get ready"
             await asyncio.sleep(left)
@@ -99,7 +112,7 @@ async def measure(url: str, out: Path, count: int, begin: Start, *, kill: bool) 
                     kill_whole(process)
                 for process in processes:
                     process.restart()
-            await _until(store, before + 2 * count, PATIENCE_SECONDS)
+            await _until(store, before + 2 * count, patience_seconds)
             return await lateness(store, requests, ends_at)
 
 
@@ -130,10 +143,7 @@ def due_set(url: str, out: Path) -> list[Process]:
 
 def rq_alone(url: str, out: Path) -> list[Process]:
     """Start two RQ workers, of which one keeps the time."""
-    workers = [start("bench.rq_worker", {}, out, url, RQ_QUEUE, "--scheduler", name=f"rq-{n}") for n in (1, 2)]
-    for worker in workers:
-        worker.wait_line("bench.rq_worker started")
-    return workers
+    return [start("bench.rq_worker", {}, out, url, RQ_QUEUE, "--scheduler", name=f"rq-{number}") for number in (1, 2)]
 
 
 def schedule(url: str, requests: Sequence[str], ends_at: datetime) -> None:
@@ -164,15 +174,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench due", description=__doc__.splitlines()[0])
     parser.add_argument("--grants", type=int, default=1000)
     options = parser.parse_args(argv)
-    rows = []
+    head = (f"{options.grants} grants end in one second", "ended late, s (p50 / p99 / max)", "proven late, s", "proven")
+    print(table(head, ()), flush=True)
     ways: list[tuple[str, Start]] = [("due set, clock and 2 workers", due_set), ("RQ's scheduler, 2 workers", rq_alone)]
     for name, begin in ways:
         for kill in (False, True):
             with valkey() as (server, out):
                 late = asyncio.run(measure(server.url, out, options.grants, begin, kill=kill))
-            rows.append([name + (", all SIGKILLed in the middle" if kill else ""), *late.cells()])
-    head = (f"{options.grants} grants end in one second", "ended late, s (p50 / p99 / max)", "proven late, s", "proven")
-    print(table(head, rows))
+            cells = [name + (", all SIGKILLed in the middle" if kill else ""), *late.cells()]
+            print(f"| {' | '.join(cells)} |", flush=True)  # as they come: a run may be cut off by its limit
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python -m bench.intake [--asks 12000] [--rounds 3]
 
 Real processes, a real Valkey with `appendfsync always`. Each ask is new, waits for people, and is one commit: request,
-ruling, audit record, event, due time, names. Rounds alternate between floor and intake, and the medians are compared,
-because on a shared machine the rounds differ more than the servers do.
+ruling, audit record, event, due time, names. Rounds alternate between the servers, and the median of the ratios counts, because
+on a shared machine the rounds differ more than the servers do.
 """
 
 from __future__ import annotations
@@ -38,10 +38,22 @@ from workers.stores.redis import connect
 from workers.vault import DeliveryKey, hash_key, new_api_key
 
 CONNECTIONS = 64
+SERVERS = {
+    "intake": ("bot", ""),
+    "floor: one Lua call": ("bench.floor_server", "plain"),
+    "floor: the calls gathered": ("bench.floor_server", "gathered"),
+}
+"""Row → module and, for a floor, who makes its call. Ours gathers calls, too: the second floor is the stricter one."""
 WAITING_EACH = 90
 """Below the limit of 100 waiting requests per principal."""
 RULES = Path(__file__).parents[1] / "countersign/ops/data/demo"
-CALLER = '[caller.{name}]\nkind = "agent"\nowners = ["user:dana"]\nactors = ["agent:report-bot"]\non_behalf_of = "required"\n'
+CALLER = """
+[caller.{name}]
+kind = "agent"
+owners = ["user:dana"]
+actors = ["agent:report-bot"]
+on_behalf_of = "required"
+"""
 BODY = {
     "action": "s3:GetObject",
     "resource": "arn:aws:s3:::customer-exports/2026/*",
@@ -67,16 +79,6 @@ BODY = {
 def body(number: int) -> bytes:
     """Return one ask that folds into no other."""
     return json.dumps(BODY | {"parameters": {"number": number}}).encode()
-
-
-@dataclass(frozen=True)
-class Row:
-    """Both sides of one round, and the processor time of an ask in microseconds."""
-
-    floor: Measured
-    intake: Measured
-    floor_us: float
-    intake_us: float
 
 
 async def prepare(url: str, callers: int) -> list[str]:
@@ -115,6 +117,7 @@ async def record_call() -> str:
     at, request = to_ms(view.request.submitted_at), view.request.id
     row = [_marked(value, (request[-16:], seen[0].id, key, view.request.handle, view.request.action_digest), at)
            for value in arguments(seen[0])]  # fmt: skip
+    row[2] = 10**9  # a pause of this machine must not end the floor: it knows no second try
     return json.dumps({"arguments": row, "answer": json.dumps(answer(view.request, view.grant, 1))})
 
 
@@ -130,57 +133,64 @@ def _marked(value: object, ids: tuple[str, ...], at: int) -> object:
     return text
 
 
-def measure(port: int, pid: int, requests: list[bytes]) -> tuple[Measured, float]:
-    """Return what was measured, and the server's processor time for each answer in microseconds."""
+@dataclass(frozen=True)
+class Run:
+    """One server, measured, and its processor time for each answer in microseconds."""
+
+    found: Measured
+    cpu_us: float
+
+
+def measure(port: int, pid: int, requests: list[bytes]) -> Run:
+    """Send every request once; each must be taken."""
     before = cpu_seconds(pid)
     found = asyncio.run(load(port, requests, CONNECTIONS))
     assert set(found.statuses) == {202}, found.statuses
-    return found, (cpu_seconds(pid) - before) / len(requests) * 1e6
+    return Run(found, (cpu_seconds(pid) - before) / len(requests) * 1e6)
 
 
-def one_round(url: str, call: Path, asks: int) -> Row:
-    """Measure the floor, then intake, each on a store with nothing else in it."""
-    keys = asyncio.run(prepare(url, -(-(asks + CONNECTIONS * 20) // WAITING_EACH)))
-    asked = [
-        post(
-            "/v1/requests",
-            body(number),
-            {"Authorization": f"Bearer {keys[number % len(keys)]}", "Idempotency-Key": f"run-{number:012d}"},
-        )
-        for number in range(asks + CONNECTIONS * 20)
-    ]
-    warm, asked = asked[: CONNECTIONS * 20], asked[CONNECTIONS * 20 :]
-    env = {"COUNTERSIGN_REDIS_URL": url, "FLOOR_CALL": str(call), "COUNTERSIGN_PORT": "0"}
-    with serving("bot", {**env, "COUNTERSIGN_DELIVERY_KEY": DeliveryKey.generate().text}) as (port, pid):
-        measure(port, pid, warm)
-        intake, intake_us = measure(port, pid, asked)
-    with serving("bench.floor_server", env) as (port, pid):
-        measure(port, pid, warm)
-        floor, floor_us = measure(port, pid, asked)
-    return Row(floor, intake, floor_us, intake_us)
+def one_round(url: str, call: Path, asks: int) -> list[Run]:
+    """Measure each server in turn, on one store."""
+    total = asks + CONNECTIONS * 20
+    keys = asyncio.run(prepare(url, -(-total // WAITING_EACH)))
+    asked = []
+    for number in range(total):
+        key = keys[number % len(keys)]
+        headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": f"run-{number:012d}"}
+        asked.append(post("/v1/requests", body(number), headers))
+    runs = []
+    for module, client in SERVERS.values():
+        env = {"COUNTERSIGN_REDIS_URL": url, "FLOOR_CALL": str(call), "FLOOR_CLIENT": client, "COUNTERSIGN_PORT": "0"}
+        if module == "bot":
+            env["COUNTERSIGN_DELIVERY_KEY"] = DeliveryKey.generate().text
+        with serving(module, env) as (port, pid):
+            measure(port, pid, asked[:-asks])
+            runs.append(measure(port, pid, asked[-asks:]))
+    return runs
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print one Markdown row for each side, and the ratio."""
+    """Print one Markdown row for each server, and the ratios of intake to both floors."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--asks", type=int, default=12_000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args(argv)
-    rows = []
+    rounds = []
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory() as folder, embedded_valkey(Path(folder) / "valkey") as server:
             call = Path(folder) / "call.json"
             call.write_text(asyncio.run(record_call()))
-            rows.append(one_round(server.url, call, options.asks))
-            print(f"  round: floor {rows[-1].floor.per_second:.0f}/s, intake {rows[-1].intake.per_second:.0f}/s")
-    print("| 64 connections | asks/s | p50 ms | p99 ms | processor µs |\n|---|---|---|---|---|")
-    for name in ("floor", "intake"):
-        runs = [getattr(row, name) for row in rows]
-        figures = [statistics.median(getattr(run, part) for run in runs) for part in ("per_second", "p50_ms", "p99_ms")]
-        cpu = statistics.median(getattr(row, f"{name}_us") for row in rows)
+            rounds.append(one_round(server.url, call, options.asks))
+    print(f"| {CONNECTIONS} connections | asks/s | p50 ms | p99 ms | processor µs |\n|---|---|---|---|---|")
+    for number, name in enumerate(SERVERS):
+        runs = [one[number] for one in rounds]
+        parts = ("per_second", "p50_ms", "p99_ms")
+        figures = [statistics.median(getattr(run.found, part) for run in runs) for part in parts]
+        cpu = statistics.median(run.cpu_us for run in runs)
         print(f"| {name} | {figures[0]:.0f} | {figures[1]:.1f} | {figures[2]:.1f} | {cpu:.0f} |")
-    ratio = statistics.median(row.intake.per_second / row.floor.per_second for row in rows)
-    print(f"| **ratio** | **{ratio:.2f}** | | | |")
+    for number, name in enumerate(list(SERVERS)[1:], 1):
+        ratio = statistics.median(one[0].found.per_second / one[number].found.per_second for one in rounds)
+        print(f"| **ratio** to {name} | **{ratio:.2f}** | | | |")
 
 
 if __name__ == "__main__":

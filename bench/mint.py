@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -40,7 +39,7 @@ from bench.stage import (
     valkey,
 )
 from countersign.ops.ministack import ACCOUNT, ROLE_ARN, Prepared, client, local_aws, set_up
-from tests.worlds.processes import Process, start
+from tests.worlds.processes import start
 from workers.providers.documents import GRANT_TAG, session_name, session_policy
 
 WARM = 5
@@ -88,16 +87,13 @@ def town() -> Iterator[Town]:
             worker_env[f"COUNTERSIGN_AWS_{who.upper()}_SECRET_ACCESS_KEY"] = keys.secret_access_key
         web_env = {"COUNTERSIGN_REDIS_URL": server.url, "COUNTERSIGN_PORT": "0"}
         port, _ = stack.enter_context(serving("bot", {**web_env, "COUNTERSIGN_DELIVERY_KEY": DELIVERY.text}))
-        stack.enter_context(start_worker(server.url, out, **worker_env))
-        stack.enter_context(start_clock(server.url, out))
-        stack.enter_context(_floor_worker(server.url, out))
+        started = [start_worker(server.url, out, **worker_env), start_clock(server.url, out)]
+        started.append(start("bench.rq_worker", {}, out, server.url, FLOOR_QUEUE, name="floor"))
+        for process in started:
+            stack.enter_context(process)
+        for process in started:
+            process.wait_line("started")
         yield Town(port, server.url, aws.endpoint, prepared)
-
-
-def _floor_worker(url: str, out: Path) -> Process:
-    process = start("bench.rq_worker", {}, out, url, FLOOR_QUEUE)
-    process.wait_line("bench.rq_worker started")
-    return process
 
 
 class Product:

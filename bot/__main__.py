@@ -60,7 +60,7 @@ async def serve(settings: Settings, *, reuse_port: bool = False) -> None:
 
 
 def _settle_memory() -> None:
-    """Keep the collector off what was loaded at start: it lives for ever, and each look at it is a pause for callers."""
+    """Keep the collector off what was loaded at start: it lives for ever, and each look at it is a pause."""
     gc.collect()
     gc.freeze()
 

@@ -103,7 +103,8 @@ async def _running(deps: Deps) -> AsyncIterator[None]:
     with suppress(StoreError, CountersignError):  # /readyz says what is missing; the follower tries on
         await deps.policies.refresh()
     watch = ClockWatch(deps.store, deps.alerts)
-    notifier = Notifier(deps.store, [LogListener()])
+    loud = deps.settings.log_level == "debug"  # a line for each event is a tenth of all the work of an ask
+    notifier = Notifier(deps.store, [LogListener()] if loud else [])
     tasks = [
         asyncio.create_task(_kept_up("policies.follow", deps.policies.follow)),
         asyncio.create_task(_kept_up("clock.watch", watch.run)),

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import to_json
+
 from approvers import request as requests
 from approvers.audit import By, Draft
 from approvers.errors import CountersignError
@@ -37,18 +39,12 @@ class Click:
 def submitted(book: Rulebook, who: Identity, request: Request, key: str, body: str) -> Commit:
     """Return the commit that stores an ask with policy's answer to it: request, records, events, due times, names."""
     at = request.submitted_at
-    asked = {
-        "action": request.action.model_dump(mode="json"),
-        "action_digest": request.action_digest,
-        "body_sha256": body,
-        "facts": request.facts.model_dump(mode="json"),
-        "plan": request.plan.model_dump(mode="json") if request.plan else None,
-        "ruling": request.ruling.model_dump(mode="json"),
-        "roster_sha256": book.roster_sha256,
-    }
+    stored = request.model_dump(mode="json")  # once, for the record and the audit record alike
+    asked = {name: stored[name] for name in ("action", "action_digest", "facts", "plan", "ruling")}
+    asked |= {"body_sha256": body, "roster_sha256": book.roster_sha256}
     drafts = [Draft(request.id, "request.submitted", who.by, who.via, asked)]
     events = [layout.event("request.submitted", at, request=request.id)]
-    parts = [layout.request_opened(request)]
+    parts = [layout.request_opened(request, to_json(stored).decode())]
     waits = request.state is RequestState.PENDING
     if not waits:
         kind = f"request.{request.state.lower()}"

@@ -17,6 +17,7 @@ from approvers.card import shown_digest
 from approvers.errors import CountersignError, Expired, Forbidden
 from approvers.grant import Plan
 from approvers.ids import handle, request_id
+from approvers.quick import made
 from approvers.quorum import Review
 from approvers.request import Request, RequestState
 from approvers.roster import check_claims
@@ -222,8 +223,10 @@ def _fingerprint(action: Action) -> str:
 def _opened(who: Identity, action: Action, *, planned: Plan | None, facts: Facts, ruling: Ruling, key: str) -> Request:
     state, because = requests.opened_as(ruling)
     waits = state is RequestState.PENDING
-    # model_construct: every value is ours and checked already, and this runs for every ask.
-    return Request.model_construct(
+    # made, not validated: every value is ours and checked already, and this runs for every ask.
+    return made(
+        Request,
+        v=1,
         id=request_id(facts.at, secrets.token_bytes(10)),
         handle=handle(secrets.token_bytes(4)),
         state=state,
@@ -234,9 +237,11 @@ def _opened(who: Identity, action: Action, *, planned: Plan | None, facts: Facts
         plan=planned,
         facts=facts,
         ruling=ruling,
+        reviews=(),
         submitted_at=facts.at,
         expires_at=requests.answer_by(ruling, facts.at),
         decided_at=None if waits else facts.at,
         decided_by=None if waits else "policy",
+        consumed_at=None,
         names=(layout.idem_name(who.principal, key),),
     )

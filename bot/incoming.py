@@ -27,7 +27,9 @@ async def read_body(request: web.Request) -> bytes:
     """Return the body of a JSON request.
 
     Raises:
-        Problem: `wrong_content_type`, `too_large`.
+        Problem: `wrong_content_type`.
+        HTTPRequestEntityTooLarge: over `MAX_BODY`.
+        Malformed: it never came whole.
     """
     if request.headers.get("Content-Type") != "application/json" and not _is_json(request):
         raise Problem(
@@ -37,7 +39,10 @@ async def read_body(request: web.Request) -> bytes:
         )
     if (request.content_length or 0) > MAX_BODY:
         raise web.HTTPRequestEntityTooLarge(MAX_BODY, request.content_length or 0)
-    return await request.read()
+    try:
+        return await request.read()
+    except ConnectionResetError as error:  # its sender hung up: nobody hears this, and it is no fault of ours
+        raise Malformed("the connection was lost in the middle of the body") from error
 
 
 def _is_json(request: web.Request) -> bool:

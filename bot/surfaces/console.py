@@ -7,38 +7,31 @@ back.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp_jinja2
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 from jinja2 import PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from approvers.card import visible
 from approvers.times import to_ms
 from bot.deps import Deps
 from bot.sessions import Sessions
 from bot.surfaces import console_guard as guards
-from bot.surfaces import console_notes as notes
 from bot.surfaces.console_actions import Actions
-from bot.surfaces.console_fragments import Fragments, Mold
-from bot.surfaces.console_guard import SIGNED_IN, Guard, Handler, SignedOut
-from bot.surfaces.console_pulse import Pulse
+from bot.surfaces.console_fragments import Fragments
+from bot.surfaces.console_guard import Guard, Handler, SignedOut
+from bot.surfaces.console_mold import Mold
+from bot.surfaces.console_pages import Page, Pages
 from bot.surfaces.console_shell import Shell, bounce
 from bot.surfaces.console_signin import SignIn
 from bot.surfaces.console_words import name, place
 
 STATIC = Path(__file__).parent / "static"
-WAIT_SECONDS = 25.0
-"""How long a poll waits; shorter than the idle limits of usual proxies."""
 ID = r"{id:[A-Za-z0-9_]{1,40}}"
-Render = Callable[[web.Request], Awaitable[str]]
 _FILTERS: dict[str, Callable[..., str]] = {
     "person": name,
     "place": place,
@@ -93,86 +86,6 @@ def _add_routes(console: web.Application, pages: Pages, actions: Actions, sign_i
     console.router.add_static("/static", STATIC)
 
 
-@dataclass(frozen=True)
-class Page:
-    """Name a page, and what renders its changing part."""
-
-    title: str
-    render: Render
-
-
-class Pages:
-    """Serve pages and their news."""
-
-    def __init__(self, deps: Deps, fragments: Fragments, mold: Mold, shell: Shell) -> None:
-        self._deps, self._fragments, self._mold, self._shell = deps, fragments, mold, shell
-        self._pulse = Pulse(deps.store, deps.closing)
-
-    async def follow(self, _app: web.Application) -> AsyncIterator[None]:
-        """Keep the pulse while the application runs."""
-        task = asyncio.create_task(self._pulse.follow())
-        yield
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-    async def overview(self, _request: web.Request) -> str:
-        """Render what waits, what is live, what ended lately."""
-        return await self._fragments.overview()
-
-    async def request(self, request: web.Request) -> str:
-        """Render one request, found by id or handle."""
-        return await self._fragments.request(await self._deps.reader.by_handle(request.match_info["id"]))
-
-    async def policy(self, _request: web.Request) -> str:
-        """Render the rules as applied."""
-        return await self._fragments.policy()
-
-    def show(self, page: Page) -> Handler:
-        """Return the handler of a whole page."""
-
-        async def handler(request: web.Request) -> web.Response:
-            who, beat = request[SIGNED_IN], self._pulse.beat
-            fragment = await page.render(request)
-            note = notes.take(request, who)
-            plain, _ = self._mold.pour(fragment, who.form_token)
-            told, placed = self._mold.pour(fragment, who.form_token, note) if note else (plain, False)
-            context = {
-                "title": page.title,
-                "live": f"{request.path.rstrip('/')}/live",
-                "token": _token(beat, plain),
-                "fragment": Markup(told),  # noqa: S704 rendered by our own escaping templates
-                "note": None if placed else note,
-            }
-            response = await self._shell.page(request, "page.html", context)
-            if note:
-                notes.drop(response)
-            return response
-
-        return handler
-
-    def live(self, page: Page) -> Handler:
-        """Return the handler that waits until a page has changed: `{now, token, html?}`."""
-
-        async def handler(request: web.Request) -> web.Response:
-            who, loop = request[SIGNED_IN], asyncio.get_running_loop()
-            seen = request.query.get("after", "")
-            number, _, digest = seen.partition("-")
-            beat = int(number) if number.isdecimal() and len(number) < 16 else -1
-            give_up = loop.time() + WAIT_SECONDS
-            while True:
-                left = give_up - loop.time()
-                await self._pulse.wait(beat, max(0.0, left))
-                beat = self._pulse.beat
-                html, _ = self._mold.pour(await page.render(request), who.form_token)
-                changed = _token(beat, html).partition("-")[2] != digest
-                if changed or left <= 0 or self._deps.closing.is_set():
-                    body = {"token": _token(beat, html), "now": to_ms(await self._deps.store.records.now())}
-                    return web.json_response(body | {"html": html} if changed else body)
-
-        return handler
-
-
 def _around(guard: Guard, sign_in: SignIn, shell: Shell) -> Middleware:
     """Return what stands around every handler: the guard before it, pages for its errors and headers after it."""
 
@@ -203,10 +116,6 @@ async def _signed_out(request: web.Request, error: SignedOut, sign_in: SignIn) -
         # A strict cookie stays at home when a link in chat is followed; our own page, loading itself, brings it along.
         return bounce(request)
     return await sign_in.ask(request, status=401, why=error.detail if request.method == "POST" else "")
-
-
-def _token(beat: int, html: str) -> str:
-    return f"{beat}-{hashlib.sha256(html.encode()).hexdigest()[:24]}"
 
 
 def _version() -> str:

@@ -48,7 +48,7 @@ class Actions:
             click = Click(who.identity, request_id, verdict, reason_of(request), shown)
             return _reviewed(await self._deps.desk.review(click), verdict)
 
-        return back(request, who, await _noted(request_id, take))
+        return self._back(request, who, await _noted(request_id, take))
 
     async def revoke(self, request: web.Request) -> web.Response:
         """Take a grant away."""
@@ -57,7 +57,14 @@ class Actions:
         async def take() -> str:
             return _revoked(await self._deps.custody.revoke(who.identity, grant_id, "revoked in the console"))
 
-        return back(request, who, await _noted(request_of(grant_id), take))
+        return self._back(request, who, await _noted(request_of(grant_id), take))
+
+    def _back(self, request: web.Request, who: SignedIn, note: Note) -> web.Response:
+        """Lead back to the page that was clicked on, with the note."""
+        page = f"/console/requests/{note.on}" if request[FORM].get("back") == "request" else "/console/"
+        response = web.Response(status=303, headers={"Location": f"{page}#note-{note.on}"})
+        notes.put(response, who, note, secure=self._deps.settings.base_url.startswith("https:"))
+        return response
 
 
 async def _noted(request_id: str, take: Callable[[], Awaitable[str]]) -> Note:
@@ -80,14 +87,6 @@ def reason_of(request: web.Request) -> str:
         detail = f"The reason has {len(typed):,} characters; at most {MAX_REASON:,} are taken."
         raise Inadmissible(detail, field="reason")
     return " ".join(part for part in (PRESETS.get(str(form.get("preset", "")), ""), typed) if part)
-
-
-def back(request: web.Request, who: SignedIn, note: Note) -> web.Response:
-    """Lead back to the page that was clicked on, with the note."""
-    page = f"/console/requests/{note.on}" if request[FORM].get("back") == "request" else "/console/"
-    response = web.Response(status=303, headers={"Location": f"{page}#note-{note.on}"})
-    notes.put(response, who, note)
-    return response
 
 
 def _reviewed(view: View, verdict: str) -> str:

@@ -1,21 +1,15 @@
-"""Render the parts of a page that change: the list, one request, the rules. Each is rendered once for all who look.
-
-What differs between viewers are a form token and a note; templates leave places for them, filled by `Mold.pour`. The
-places carry random names, so that no text that somebody typed can be taken for one.
-"""
+"""Render the parts of a page that change: the list, one request, the rules."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import Environment
-from markupsafe import Markup
 
 from approvers.audit import check_chain
 from approvers.card import Card, render, visible
@@ -25,7 +19,7 @@ from approvers.request import RequestState
 from approvers.times import stamp
 from bot.deps import Deps
 from bot.reading import NotFound, View
-from bot.surfaces.console_notes import Note
+from bot.surfaces.console_mold import Mold
 from bot.surfaces.console_words import name, tell
 from workers.policies import KEYS
 from workers.stores import layout
@@ -41,29 +35,6 @@ ENDING = re.compile(
     rb'"type":"(?:request\.(?:approved|denied|expired|cancelled|consumed)|grant\.(?:revoked|refused|overtaken))"'
 )
 """A record of one of these kinds may have closed its request; quotes inside typed text are escaped, and don't match."""
-
-
-class Mold:
-    """Mark where a fragment takes what belongs to one viewer, and fill it in."""
-
-    def __init__(self, env: Environment) -> None:
-        self._env = env
-        self._nonce = secrets.token_hex(8)
-        self._unused = re.compile(f"<!--{self._nonce} [^>]*-->")
-        self.form_token = f"form-token-{self._nonce}"
-
-    def note(self, request_id: str) -> Markup:
-        """Return the place of the note on one request."""
-        return Markup("<!--{} {}-->").format(self._nonce, request_id)
-
-    def pour(self, html: str, form_token: str, note: Note | None = None) -> tuple[str, bool]:
-        """Return the fragment for one viewer, and whether the note has found its place."""
-        html = html.replace(self.form_token, form_token)
-        place = str(self.note(note.on)) if note else ""
-        placed = bool(place) and place in html
-        if placed:
-            html = html.replace(place, self._env.get_template("_note.html").render(note=note), 1)
-        return self._unused.sub("", html), placed
 
 
 @dataclass

@@ -31,12 +31,14 @@ class Note:
     good: bool
 
 
-def put(response: web.StreamResponse, who: SignedIn, note: Note) -> None:
-    """Send the note along."""
+def put(response: web.StreamResponse, who: SignedIn, note: Note, *, secure: bool) -> None:
+    """Send the note along; `secure`: over https only."""
     short = Note(note.on, visible(note.text, MAX_TEXT), note.good)
     text = base64.urlsafe_b64encode(json.dumps(asdict(short)).encode()).decode()
     value = f"{text}.{_mac(who, text)}"
-    response.set_cookie(COOKIE, value, max_age=LASTS_SECONDS, path="/console", httponly=True, samesite="Strict")
+    response.set_cookie(
+        COOKIE, value, max_age=LASTS_SECONDS, path="/console", httponly=True, samesite="Strict", secure=secure
+    )
 
 
 def take(request: web.Request, who: SignedIn) -> Note | None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from approvers import grant as grants
+from approvers.audit import canonical
 from approvers.errors import IllegalTransition
 from approvers.grant import COLLECT_MARGIN, GRANT_EVENTS, GRANT_TABLE, GrantState, ProofKind, backoff, prove_at
 from tests.worlds import samples
@@ -84,7 +85,5 @@ def test_terminal_states_absorb(state: str, event: str, target: GrantState):
 
 
 def test_what_records_say_of_a_grant_holds_no_secret_and_is_canonical():
-    from approvers.audit import canonical
-
     for state in GrantState:
         assert b"secret" not in canonical(grants.facts(samples.grant(state)))

@@ -172,7 +172,9 @@ async def test_reviews_decide_and_each_refusal_says_why(web: Web):
 
 
 async def test_one_review_each_and_a_stale_card_is_refused(web: Web):
-    two = {"access": {"role": "analytics", "actions": ["s3:PutObject"], "resources": ["arn:aws:s3:::customer-exports/x"]}}
+    two = {
+        "access": {"role": "analytics", "actions": ["s3:PutObject"], "resources": ["arn:aws:s3:::customer-exports/x"]}
+    }
     asked = (await web.ask(action="s3:PutObject", resource="arn:aws:s3:::customer-exports/x", **two)).json
     assert asked["waiting_for"] == {"sre": 2}
     stale = await web.review(asked["id"], shown="sha256:0")

@@ -1,4 +1,4 @@
-"""Grants over HTTP: collect sealed and opened, once live only, give back, take away, list. A real worker, a small cloud."""
+"""Grants over HTTP: collect, sealed or opened; give back, take away, list. With a real worker and a small cloud."""
 
 import base64
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Bad input: each is a problem+json that names field and rule, stores no request, and leaves one record of the refusal."""
+"""Bad input: each is a problem+json that names field and rule; no request is stored, the refusal is recorded."""
 
 import gzip
 import json
@@ -72,25 +72,31 @@ TABLE: dict[str, tuple[dict[str, Any], int, str, str | None, str | None, str]] =
         access(actions=["iam:PassRole"]), 400, "inadmissible", "access.actions[0]", "role.analytics.ceiling", "outside",
     ),
     "a wildcard action": (access(actions=["s3:Get*"]), 400, "malformed", "access.actions[0]", None, "wildcard"),
-    "every resource": (access(resources=["*"]), 400, "inadmissible", "access.resources[0]", "plan.resource_wildcard", "wide"),
+    "every resource": (
+        access(resources=["*"]), 400, "inadmissible", "access.resources[0]", "plan.resource_wildcard", "wide",
+    ),
     "every bucket": (
-        access(resources=["arn:aws:s3:::*"]), 400, "inadmissible", "access.resources[0]", "plan.resource_wildcard", "everything",
+        access(resources=["arn:aws:s3:::*"]),
+        400, "inadmissible", "access.resources[0]", "plan.resource_wildcard", "everything",
     ),
     "another account": (
         access(resources=["arn:aws:dynamodb:eu-central-1:999999999999:table/x"]),
         400, "inadmissible", "access.resources[0]", "plan.other_account", "999999999999",
     ),
     "named twice": (
-        access(resources=[f"{BUCKET}/a", f"{BUCKET}/a"]), 400, "inadmissible", "access.resources[1]", "plan.duplicate", "twice",
+        access(resources=[f"{BUCKET}/a", f"{BUCKET}/a"]),
+        400, "inadmissible", "access.resources[1]", "plan.duplicate", "twice",
     ),
     "TTL over the policy's cap": (body(ttl_seconds=3601), 400, "inadmissible", "ttl_seconds", "provider.ttl", "1 h"),
     "TTL over everything": (body(ttl_seconds=43_201), 400, "malformed", "ttl_seconds", None, "43200"),
     "TTL of nothing": (body(ttl_seconds=0), 400, "malformed", "ttl_seconds", None, "1"),
     "somebody else's name": (
-        body(actor={"id": "agent:other", "on_behalf_of": "user:dana"}), 403, "not_your_actor", "actor.id", None, "report-bot",
+        body(actor={"id": "agent:other", "on_behalf_of": "user:dana"}),
+        403, "not_your_actor", "actor.id", None, "report-bot",
     ),
     "nobody behind it": (
-        body(actor={"id": "agent:report-bot"}), 400, "inadmissible", "actor.on_behalf_of", "caller.report-bot.on_behalf_of", "user:",
+        body(actor={"id": "agent:report-bot"}),
+        400, "inadmissible", "actor.on_behalf_of", "caller.report-bot.on_behalf_of", "user:",
     ),
     "an unknown human": (
         body(actor={"id": "agent:report-bot", "on_behalf_of": "user:nobody"}),
@@ -226,7 +232,11 @@ async def test_reviews_are_read_strictly(quick_web: Web, sent: dict, field: str)
 async def test_other_bodies_are_read_strictly(quick_web: Web, path: str):
     asked = (await quick_web.ask()).json["id"]
     got = await quick_web.call("POST", f"/v1/requests/{asked}/{path}", json={"sure": True})
-    assert (got.status, got.code, got.json["field"]) == (400, "malformed", "sure" if path == "cancel" else "action_digest")
+    assert (got.status, got.code, got.json["field"]) == (
+        400,
+        "malformed",
+        "sure" if path == "cancel" else "action_digest",
+    )
 
 
 HOSTILE = '<script>alert(1)</script>\u202e\u2066 \x00\x07\x1b[31m \u0000 "quoted" \\ \u2028 e\u0301 ' + "x" * 40_000

@@ -1,4 +1,4 @@
-"""Who is calling: no key, a wrong one, an expired or revoked one, a scope that is missing; and how refusals are recorded."""
+"""Who is calling: no key, a wrong, expired or revoked one, a missing scope; and how refusals are recorded."""
 
 import asyncio
 from datetime import timedelta
@@ -60,7 +60,8 @@ async def test_the_scheme_may_be_written_in_any_case(quick_web: Web):
 
 
 async def test_the_table_of_scopes_is_whole(quick_web: Web):
-    rows = {(row.method, row.path.replace("{id}", "x")): row.scopes for row in quick_web._routes.values() if row.scopes}
+    routes = [route for route in quick_web.routes.values() if route.scopes]
+    rows = {(route.method, route.path.replace("{id}", "x")): route.scopes for route in routes}
     assert rows == {(method, path): frozenset(scopes) for method, path, scopes in SCOPED}
 
 

@@ -1,4 +1,4 @@
-"""The store is gone, frozen, or back: callers hear 503 with a pause, nothing is half done, and the process carries on."""
+"""The store is gone, frozen, back: callers hear 503 and a pause, nothing is half done, the process carries on."""
 
 import asyncio
 import time
@@ -109,7 +109,9 @@ async def test_a_new_policy_rules_the_next_ask_in_every_process(redis_store, emp
         two.keys = one.keys
         assert (await two.ask()).status == 202
         stop = '[rule.stop]\neffect = "deny"\nowner = "sre"\nnote = "Stopped."\nwhen = { environment = ["prod"] }\n'
-        await apply(redis_store.records, policy=f"{samples.POLICY_TEXT}\n{stop}", roster=None, by="user:kim", why="stop")
+        await apply(
+            redis_store.records, policy=f"{samples.POLICY_TEXT}\n{stop}", roster=None, by="user:kim", why="stop"
+        )
         for number, web in enumerate((one, two)):
-            assert (await web.ask(f"k{number}", parameters={"n": number})).json["state"] == "DENIED"
+            assert (await web.ask(f"n{number}", parameters={"n": number})).json["state"] == "DENIED"
     await other_store.aclose()

@@ -29,7 +29,9 @@ def codes_in(folder: str) -> set[str]:
     for path in (ROOT / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
-                case ast.Assign(targets=[ast.Name(id="code") | ast.Attribute(attr="code")], value=ast.Constant(value=str(code))):
+                case ast.Assign(
+                    targets=[ast.Name(id="code") | ast.Attribute(attr="code")], value=ast.Constant(value=str(code))
+                ):
                     found.add(code)
                 case ast.keyword(arg="code", value=ast.Constant(value=str(code))):
                     found.add(code)

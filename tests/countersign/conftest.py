@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -57,7 +58,7 @@ Spawn = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def spawn(world: IntakeWorld) -> Iterator[Spawn]:
-    """Start `countersign ARGUMENTS…` as a process of its own; it is killed if the test leaves it behind."""
+    """Start `countersign ARGUMENTS…` as a process of its own; what the test leaves behind is killed."""
     started = []
 
     def start(*arguments: str, nohup: bool = False, **environ: str) -> subprocess.Popen[str]:
@@ -73,14 +74,15 @@ def spawn(world: IntakeWorld) -> Iterator[Spawn]:
             stderr=subprocess.PIPE,
             text=True,
             preexec_fn=as_from_a_terminal,
+            start_new_session=True,
         )
         started.append(process)
         return process
 
     yield start
     for process in started:
-        if process.poll() is None:
-            process.kill()
+        with contextlib.suppress(ProcessLookupError):  # COMMAND too, which may have outlived its parent
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 

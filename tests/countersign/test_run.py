@@ -218,6 +218,14 @@ def test_a_command_that_cannot_start_releases(world, spawn, tmp_path):
     assert released(world)
 
 
+def test_a_credential_that_cannot_be_collected_is_given_back(world, command):
+    world.rows.submit_as = "APPROVED"
+    world.answer_next("/credential", 500)
+    got, out, _ = command("run", *GRANTED, *TRUE)
+    assert (got, out) == (126, "")
+    assert released(world)
+
+
 def test_an_absent_server_is_126(world, spawn):
     world.stop()
     got, out, err = finish(spawn("run", *GRANTED, "--patience", "1s", *TRUE))

@@ -2,7 +2,7 @@
 
     async with Web.over(store) as web:
         answer = await web.ask(key="k1")
-        await web.call("POST", f"/v1/requests/{answer.json['id']}/reviews", who="user:robin", json={"verdict": "approve"})
+        await web.review(answer.json["id"], "robin")
 
 Every answer is held against the OpenAPI document: a status or problem code that the route does not describe fails.
 """
@@ -85,7 +85,7 @@ class Web:
         self.deps: Deps = app[DEPS]
         self.base = ""
         self.client: aiohttp.ClientSession
-        self._routes = {(row.method, row.path): row for row in api_routes(self.deps, Health(self.deps))}
+        self.routes = {(row.method, row.path): row for row in api_routes(self.deps, Health(self.deps))}
 
     @classmethod
     @asynccontextmanager
@@ -100,7 +100,13 @@ class Web:
             yield web
 
     async def call(
-        self, method: str, path: str, *, who: str | None = samples.CALLER, headers: Mapping[str, str] | None = None, **body: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        who: str | None = samples.CALLER,
+        headers: Mapping[str, str] | None = None,
+        **body: Any,
     ) -> Answer:
         """Make one call as a principal (None: nobody), and check that the document describes its answer."""
         sent = dict(headers or {})
@@ -132,24 +138,25 @@ class Web:
 
     async def refusals(self) -> list[dict[str, Any]]:
         """Return what was refused and recorded under `sys`."""
-        return [one for one in await self.records() if one["type"] in ("ask.refused", "call.refused", "sign_in.refused")]
+        return [
+            one for one in await self.records() if one["type"] in ("ask.refused", "call.refused", "sign_in.refused")
+        ]
 
     def _check_described(self, method: str, path: str, answer: Answer) -> None:
-        parts = path.split("/")
-        for (verb, template), route in self._routes.items():
-            wanted = template.split("/")
-            if verb == method and len(wanted) == len(parts) and all(
-                one == two or (one.startswith("{") and two) for one, two in zip(wanted, parts, strict=True)
-            ):  # fmt: skip
-                break
-        else:
+        route = next((one for one in self.routes.values() if one.method == method and _fits(one.path, path)), None)
+        if route is None or answer.status in route.answers:
             return
-        if answer.status in route.answers:
-            return
-        assert answer.code in route.codes, f"{method} {template} does not describe {answer.code}"
+        assert answer.code in route.codes, f"{method} {route.path} does not describe {answer.code}"
         assert answer.json["status"] == answer.status == KINDS[answer.code].status
         assert answer.json["request_id"] == answer.headers["X-Request-Id"]
         assert answer.headers["Cache-Control"] == "no-store"
+
+
+def _fits(template: str, path: str) -> bool:
+    parts, wanted = path.split("/"), template.split("/")
+    return len(parts) == len(wanted) and all(
+        one == two or (one.startswith("{") and two) for one, two in zip(wanted, parts, strict=True)
+    )
 
 
 async def make_key(store: Store, principal: str, *scopes: Any, life: timedelta | None = None) -> str:

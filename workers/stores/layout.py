@@ -60,12 +60,12 @@ def commit(at: datetime, *parts: Part, **fields: Any) -> Commit:
     """Join parts (mappings are merged, sequences appended) and further fields into one Commit."""
     joined: dict[str, Any] = {"at": at}
     for name, value in [pair for part in (*parts, fields) for pair in part.items()]:
-        if isinstance(value, Mapping) and name in joined:
-            joined[name] = {**joined[name], **value}
-        elif isinstance(value, list | tuple) and name in joined:
-            joined[name] = [*joined[name], *value]
-        else:
+        if name not in joined:
             joined[name] = value
+        elif isinstance(value, dict):
+            joined[name] = {**joined[name], **value}
+        else:
+            joined[name] = [*joined[name], *value]
     return Commit(**joined)
 
 
@@ -81,12 +81,12 @@ def put(key: str, version: int, json: str) -> dict[str, Any]:
     return {"expects": {key: version}, "puts": {key: json}}
 
 
-def request_opened(request: Request) -> Part:
-    """Return what a new request touches, decided or not. The idempotency name is the caller's part."""
+def request_opened(request: Request, json: str) -> Part:
+    """Return what a new request touches, decided or not; `json` is its record. The idempotency name is the caller's."""
     waits = request.state is RequestState.PENDING
     key = request_key(request.id)
     part: dict[str, Any] = {
-        **put(key, 0, request.model_dump_json()),
+        **put(key, 0, json),
         "counts": {f"requests:{request.state}": 1},
     }
     if waits:

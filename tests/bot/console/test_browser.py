@@ -107,12 +107,13 @@ async def test_news_are_announced_and_counted_in_the_title(stage: World, look: O
 async def test_a_press_meant_for_what_stood_there_before_does_nothing(stage: World, look: Open) -> None:
     first, second = await stage.ask(), await stage.ask()
     screen = await look("robin")
-    press = """async ([gone, next]) => {
-        while (document.getElementById(gone)?.closest("section.waiting")) await new Promise(requestAnimationFrame);
+    press = """([gone, next]) => new Promise(done => new MutationObserver((_, watch) => {
+        if (document.getElementById(gone)?.closest("section.waiting")) return;
+        watch.disconnect();
         const press = new MouseEvent("click", {bubbles: true, cancelable: true, detail: 1});
         document.getElementById(next).dispatchEvent(press);
-        return press.defaultPrevented;
-    }"""
+        done(press.defaultPrevented);
+    }).observe(document.getElementById("live"), {childList: true, subtree: true}))"""
     names = [f"card-{first.request.id}", f"approve-{second.request.id}"]
     await screen.page.evaluate(f"window.pressed = ({press})({json.dumps(names)}); 0")
     await stage.deps.desk.cancel(BOT, first.request.id)

@@ -1,0 +1,71 @@
+"""Run every bench once, very small, so that none of them rots. Their figures mean nothing here."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bench import __main__ as everything
+from bench import due, growth, intake, memory, mint
+from bench.stage import at, table, valkey
+
+
+def test_intake(capsys: pytest.CaptureFixture[str]):
+    intake.main(["--asks", "64", "--rounds", "1"])
+    assert "| **ratio** |" in capsys.readouterr().out
+
+
+def test_mint(capsys: pytest.CaptureFixture[str]):
+    mint.main(["--mints", "2"])
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split(" | ")[0] for row in rows[2:]] == [
+        "| RQ job that does nothing",
+        "| bare AssumeRole",
+        "| floor: both",
+        "| decision → credential ready",
+        "| **ratio**",
+    ]
+
+
+def test_due():
+    async def both(url: str, other: str, out: Path) -> list[due.Late]:
+        brief = {"starting": timedelta(seconds=5), "patience_seconds": 3}
+        return await asyncio.gather(
+            due.measure(url, out / "ours", 10, due.due_set, kill=True, **brief),
+            due.measure(other, out / "rq", 10, due.rq_alone, kill=False, **brief),
+        )
+
+    with valkey() as (server, out), valkey() as (other, _):
+        ours, rq = asyncio.run(both(server.url, other.url, out))
+    assert ours.ended
+    assert len(rq.proven) == 10
+    assert all(-0.5 < late < 30 for late in [*ours.ended, *rq.ended])
+
+
+def test_memory():
+    with valkey() as (server, _):
+        waiting, finished = asyncio.run(memory.measure(server.url, 20))
+    assert 1_000 < waiting[1] < finished[1]
+    assert finished[2]["grant"] > waiting[2].get("grant", 0) == 0
+
+
+def test_growth():
+    with valkey() as (one, _), valkey() as (other, _):
+        small, large = asyncio.run(growth.measure([one.url, other.url], (10, 200), 5))
+    assert (small.size, large.size) == (15, 205)
+    assert len(small.took) == len(large.took) == 5
+
+
+def test_everything_is_listed_and_each_can_be_run_alone(capfd: pytest.CaptureFixture[str]):
+    assert set(everything.LIMITS) == {"intake", "mint", "due", "memory", "growth"}
+    assert everything.main(["growth", "--small", "5", "--large", "10", "--commits", "2"]) == 0
+    assert "| **ratio** |" in capfd.readouterr().out
+    assert everything.main(["grwth"]) == 2
+
+
+def test_figures():
+    assert [at(list(range(100)), part) for part in (0.5, 0.99)] == [50, 99]
+    assert table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
