@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from approvers.answer import settled
 from approvers.errors import CountersignError
 from approvers.grant import Grant
 from approvers.ids import grant_of, request_of
-from approvers.request import Request
+from approvers.request import Request, RequestState
 from approvers.upgrades import read
 from workers.stores import layout
 from workers.stores.port import Snapshot, Store
@@ -120,19 +120,19 @@ class Reader:
         """Return what waits, oldest first: of one principal, or of all."""
         index = layout.waiting_of(principal) if principal else layout.WAITING
         members = await self._store.records.members(index, limit=MOST)
-        return await self._views(members, lambda view: view.request.state == "PENDING")
+        return [view for view in await self.views(members) if view.request.state is RequestState.PENDING]
 
     async def live(self) -> list[View]:
         """Return every request whose grant has not ended, oldest first."""
         members = await self._store.records.members(layout.LIVE_INDEX, limit=MOST)
-        return await self._views([request_of(grant) for grant in members], lambda view: view.grant is not None)
+        return [view for view in await self.views([request_of(one) for one in members]) if view.grant is not None]
 
-    async def _views(self, requests: list[str], keep: Callable[[View], bool]) -> list[View]:
-        """Read many; each once, in batches that hold the store for a moment only."""
+    async def views(self, requests: Iterable[str]) -> list[View]:
+        """Return many requests as they stand; each once, read in batches that hold the store for a moment only."""
         wanted, views = list(dict.fromkeys(requests)), list[View]()
         for start in range(0, len(wanted), PAGE):
             views += await self._page(wanted[start : start + PAGE])
-        return [view for view in views if keep(view)]
+        return views
 
     async def _page(self, requests: list[str]) -> list[View]:
         keys = [key for one in requests for key in (layout.request_key(one), layout.grant_key(grant_of(one)))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from jinja2 import Environment
 from approvers.audit import check_chain
 from approvers.card import Card, render, visible
 from approvers.grant import LIVE
-from approvers.ids import grant_of, request_of
+from approvers.ids import request_of
 from approvers.request import RequestState
 from approvers.times import stamp
 from bot.deps import Deps
@@ -79,9 +79,11 @@ class Fragments:
     async def _draw(self) -> str:
         members = self._deps.store.records.members
         counts = await self._deps.store.signals.counts()
-        waiting = await self._views(await members(layout.WAITING, limit=MAX_CARDS))
-        live = await self._views([request_of(one) for one in await members(layout.LIVE_INDEX, limit=MAX_CARDS)])
-        candidates = await self._views((await self._ended.read_on())[: 3 * MAX_ENDED])
+        waiting = await self._deps.reader.views(await members(layout.WAITING, limit=MAX_CARDS))
+        live = await self._deps.reader.views(
+            [request_of(one) for one in await members(layout.LIVE_INDEX, limit=MAX_CARDS)]
+        )
+        candidates = await self._deps.reader.views((await self._ended.read_on())[: 3 * MAX_ENDED])
         return self._fill(
             "_list.html",
             waiting=_cards(waiting),
@@ -91,17 +93,6 @@ class Fragments:
             ended=_cards([view for view in candidates if has_ended(view)][:MAX_ENDED]),
             frozen=await self._frozen(),
         )
-
-    async def _views(self, requests: Sequence[str]) -> list[View]:
-        """Read many requests with their grants in one round trip."""
-        keys = {one: (layout.request_key(one), layout.grant_key(grant_of(one))) for one in requests}
-        seen = await self._deps.store.records.read([key for pair in keys.values() for key in pair])
-        reader, views = self._deps.reader, []
-        for one, (key, grant_key) in keys.items():
-            version, grant_version = seen.records[key].version, seen.records[grant_key].version
-            grant = reader.parse_grant(seen, grant_of(one)) if grant_version else None
-            views.append(View(reader.parse(seen, one), grant, version, grant_version))
-        return views
 
     async def request(self, request_id: str) -> str:
         """Return one request: card, facts, grant, timeline. Raises NotFound."""
