@@ -12,9 +12,9 @@ import hashlib
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from approvers.audit import canonical
+from approvers.audit import Recorded, canonical_fields
 from approvers.errors import Malformed, NotBuilt
 from approvers.strict_json import load
 
@@ -51,7 +51,7 @@ def _x25519(text: str) -> str:
     raise ValueError("must be a raw X25519 public key: 32 bytes in base64")
 
 
-class _Value(BaseModel):
+class _Value(Recorded):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -59,39 +59,39 @@ class Actor(_Value):
     """Who acts, and for whom, as the caller says."""
 
     id: Name
-    on_behalf_of: Name | None = None
     model: Annotated[str, StringConstraints(max_length=200)] | None = None
+    on_behalf_of: Name | None = None
     run: Annotated[str, StringConstraints(max_length=200)] | None = None
 
 
 class Access(_Value):
     """The credential that is asked for: a role's alias, and the exact actions and resources."""
 
-    provider: Literal["aws", "dry_run"] = "aws"
-    role: Token
     actions: Annotated[tuple[ActionName, ...], Field(strict=False, min_length=1, max_length=50)]
+    provider: Literal["aws", "dry_run"] = "aws"
     resources: Annotated[tuple[Resource, ...], Field(strict=False, min_length=1, max_length=50)]
+    role: Token
 
 
 class Action(_Value):
     """One action-approval request as the caller states it. `parameters` is held as its RFC 8785 text."""
 
-    action: ActionName
-    resource: Resource
-    environment: Token
-    reason: Annotated[str, StringConstraints(max_length=65_536)] = ""
-    ttl_seconds: Annotated[int, Field(ge=1, le=MAX_TTL_SECONDS)] | None = None
-    risk: Level | None = None
-    project: Token | None = None
-    stage: Token | None = None
-    urgency: Literal["low", "normal", "high"] = "normal"
-    data_classes: Annotated[tuple[Token, ...], Field(strict=False, max_length=20)] = ()
-    ticket: Annotated[str, StringConstraints(max_length=200)] | None = None
-    undo: Annotated[str, StringConstraints(max_length=4_096)] | None = None
-    actor: Actor
-    parameters: str | None = None
     access: Access | None = None
+    action: ActionName
+    actor: Actor
+    data_classes: Annotated[tuple[Token, ...], Field(strict=False, max_length=20)] = ()
+    environment: Token
+    parameters: str | None = None
+    project: Token | None = None
     public_key: Annotated[str, AfterValidator(_x25519)] | None = None
+    reason: Annotated[str, StringConstraints(max_length=65_536)] = ""
+    resource: Resource
+    risk: Level | None = None
+    stage: Token | None = None
+    ticket: Annotated[str, StringConstraints(max_length=200)] | None = None
+    ttl_seconds: Annotated[int, Field(ge=1, le=MAX_TTL_SECONDS)] | None = None
+    undo: Annotated[str, StringConstraints(max_length=4_096)] | None = None
+    urgency: Literal["low", "normal", "high"] = "normal"
 
 
 def parse_action(body: bytes, canonicalise: Callable[[Any], bytes]) -> Action:
@@ -150,19 +150,10 @@ def action_digest(principal: str, action: Action) -> str:
         "resource": action.resource,
         "environment": action.environment,
         "parameters": action.parameters,
-        "access": _plain(action.access) if action.access else None,
+        "access": action.access,
         "ttl_seconds": action.ttl_seconds,
     }
-    return "sha256:" + hashlib.sha256(canonical(bound)).hexdigest()
-
-
-def _plain(access: Access) -> dict[str, Any]:
-    return {
-        "provider": access.provider,
-        "role": access.role,
-        "actions": access.actions,
-        "resources": access.resources,
-    }
+    return "sha256:" + hashlib.sha256(canonical_fields(bound)).hexdigest()
 
 
 def _refuse_not_built(raw: dict[str, Any]) -> None:

@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, PlainSerializer
+
 from approvers.times import stamp
 
 SYSTEM = "sys"
 MAX_INT = 2**53
+_quoted = json.encoder.encode_basestring  # what the encoder below does with text
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
@@ -34,9 +37,34 @@ class By:
     sub: str
 
 
+def _in_order(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(sorted(mapping.items()))
+
+
+Sorted = PlainSerializer(_in_order)
+"""Annotates a mapping with ASCII keys in a `Recorded` model."""
+
+
+class Recorded(BaseModel):
+    """Be held whole by audit records. Fields stand in alphabetical order: so pydantic itself writes canonical bytes.
+
+    Fields hold what `canonical` takes (text, whole numbers below 2^53, bool, None, tuples), models of this kind, or
+    mappings annotated with `Sorted`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Stop the import of a model whose bytes would not be canonical."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if list(cls.model_fields) != sorted(cls.model_fields):
+            raise TypeError(f"declare the fields of {cls.__name__} in alphabetical order")
+
+
 @dataclass(frozen=True)
 class Draft:
-    """Hold what a record will say, before its place in the chain is known."""
+    """Hold what a record will say, before its place in the chain is known. Values of `data` may be `Recorded`."""
 
     subject: str
     type: str
@@ -68,11 +96,12 @@ def canonical(value: object) -> bytes:
     Raises:
         NotCanonical: a float, a long integer, a lone surrogate, a non-ASCII key or another type.
     """
-    _check(value)
-    try:
-        return _encode(value).encode()
-    except UnicodeEncodeError as error:
-        raise NotCanonical("text holds a lone surrogate") from error
+    return _bytes(_text(value))
+
+
+def canonical_fields(fields: Mapping[str, object]) -> bytes:
+    """Return the canonical bytes of an object of ASCII keys, whose values may be `Recorded`. Raises NotCanonical."""
+    return _bytes(_object(fields))
 
 
 def head_of(body: bytes, n: int) -> Head:
@@ -87,20 +116,7 @@ def link(drafts: Iterable[Draft], at: datetime, heads: Mapping[str, Head]) -> li
     for draft in drafts:
         last = ends.get(draft.subject)
         head = head_of(last.body, last.n) if last else heads.get(draft.subject, Head())
-        body = canonical(
-            {
-                "at": stamp(at),
-                "by": {"iss": draft.by.iss, "person": draft.by.person, "sub": draft.by.sub},
-                "data": dict(draft.data),
-                "n": head.n + 1,
-                "prev": head.prev,
-                "subject": draft.subject,
-                "type": draft.type,
-                "v": 1,
-                "via": draft.via,
-            }
-        )
-        ends[draft.subject] = entry = Entry(draft.subject, head.n + 1, body)
+        ends[draft.subject] = entry = Entry(draft.subject, head.n + 1, _body(draft, at, head))
         entries.append(entry)
     return entries
 
@@ -115,6 +131,39 @@ def check_chain(subject: str, bodies: Sequence[bytes]) -> None:
         if canonical(record) != body:
             raise ValueError(f"record {n} of {subject} is not in canonical form")
         head = head_of(body, n)
+
+
+def _body(draft: Draft, at: datetime, head: Head) -> bytes:
+    """Write one record: the keys are spelled out in their order, so that models can write themselves."""
+    by = f'{{"iss":{_text(draft.by.iss)},"person":{_text(draft.by.person)},"sub":{_text(draft.by.sub)}}}'
+    record = (
+        f'{{"at":"{stamp(at)}","by":{by},"data":{_object(draft.data)},"n":{head.n + 1},"prev":"{head.prev}",'
+        f'"subject":{_text(draft.subject)},"type":{_text(draft.type)},"v":1,"via":{_text(draft.via)}}}'
+    )
+    return _bytes(record)
+
+
+def _object(fields: Mapping[str, object]) -> str:
+    pairs = [f"{_text(name)}:{_text(value)}" for name, value in sorted(fields.items())]
+    return f"{{{','.join(pairs)}}}"
+
+
+def _text(value: object) -> str:
+    if type(value) is str:
+        return _quoted(value)
+    if value is None:
+        return "null"
+    if isinstance(value, Recorded):
+        return value.model_dump_json()
+    _check(value)
+    return str(value) if type(value) is int else _encode(value)
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise NotCanonical("text holds a lone surrogate") from error
 
 
 def _check(value: object) -> None:

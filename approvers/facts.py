@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
-
+from approvers.audit import Recorded
 from approvers.times import Moment
 
 UNKNOWN = "unknown"
@@ -32,36 +31,34 @@ class ActionTable(Protocol):
         ...
 
 
-class Facts(BaseModel):
+class Facts(Recorded):
     """Everything about one ask that rules, risk and limits read.
 
     `environment` is the strictest of `environments`: what is proven (the account's), and what the caller's claim adds
     where it is stricter or nothing is proven. `actions` and `resources` are the headline and everything in `access`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    at: Moment
-    principal: str
-    principal_kind: PrincipalKind
-    owners: tuple[str, ...]
-    actor: str
-    on_behalf_of: str | None
-    model: str | None
-    project: str | None
-    stage: str | None
-    urgency: str
-    actions: tuple[str, ...]
     access_levels: tuple[str, ...]
-    risk_lists: tuple[str, ...]
-    resources: tuple[str, ...]
-    role: str | None
     account: str | None
+    actions: tuple[str, ...]
+    actor: str
+    at: Moment
+    claimed_risk: RiskLevel | None
+    data_classes: tuple[str, ...]
     environment: str
     environments: tuple[str, ...]
-    data_classes: tuple[str, ...]
-    ttl_seconds: int
-    reason: str
-    ticket: str | None
-    claimed_risk: RiskLevel | None
     has_access: bool
+    model: str | None
+    on_behalf_of: str | None
+    owners: tuple[str, ...]
+    principal: str
+    principal_kind: PrincipalKind
+    project: str | None
+    reason: str
+    resources: tuple[str, ...]
+    risk_lists: tuple[str, ...]
+    role: str | None
+    stage: str | None
+    ticket: str | None
+    ttl_seconds: int
+    urgency: str

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from approvers.audit import Recorded
 from approvers.machine import Table, check_move
 from approvers.times import Moment, stamp
 
@@ -87,21 +88,21 @@ class _Value(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Plan(_Value):
+class Plan(Recorded):
     """What will really be minted; made by `workers.providers.plans`, shown on the card, bound by the action digest.
 
     `account` is the name that people know, `account_id` AWS's 12 digits, `environment` the account's.
     """
 
-    provider: Literal["aws", "dry_run"]
-    role: str
-    role_arn: str
-    external_id: str | None
     account: str
     account_id: str
-    environment: str
     actions: tuple[str, ...]
+    environment: str
+    external_id: str | None
+    provider: Literal["aws", "dry_run"]
     resources: tuple[str, ...]
+    role: str
+    role_arn: str
     ttl_seconds: int
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from approvers.times import to_ms
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [high + low for high in CROCKFORD for low in CROCKFORD]
 HANDLE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # no 0 or 1: people read and type handles
 HANDLE_LENGTH = 4
 
@@ -19,7 +20,7 @@ def ulid(now: datetime, randomness: bytes) -> str:
     if len(randomness) != 10:
         raise ValueError("a ULID takes 10 random bytes")
     number = (to_ms(now) << 80) | int.from_bytes(randomness)
-    return "".join(CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
 
 
 def request_id(now: datetime, randomness: bytes) -> str:

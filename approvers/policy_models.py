@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Annotated, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from approvers.conditions import Duration, Test, When, compile_when, duration, may_cover
 from approvers.faults import Strict, reject
@@ -116,22 +117,15 @@ class Policy(Strict):
     limits: Limits = Limits()
     risk: RiskTable = RiskTable()
     rules: dict[Name, Rule] = Field(alias="rule", default={})
-    _zone: ZoneInfo = PrivateAttr()
-    _compiled: tuple[CompiledRule, ...] = PrivateAttr()
 
-    def model_post_init(self, context: object, /) -> None:
-        """Compile once what every ruling reads; in order of name, so that the order in the file changes nothing."""
-        self._zone = ZoneInfo(self.timezone)
-        self._compiled = tuple(
-            CompiledRule(rule, compile_when(rule.when), may_cover(rule.when)) for _, rule in sorted(self.rules.items())
-        )
-
-    @property
+    @cached_property
     def zone(self) -> ZoneInfo:
         """Return the time zone of every hour and day in the policy."""
-        return self._zone
+        return ZoneInfo(self.timezone)
 
-    @property
+    @cached_property
     def compiled(self) -> tuple[CompiledRule, ...]:
-        """Return the rules, compiled, by name."""
-        return self._compiled
+        """Return the rules, compiled, in order of name, so that their order in the file changes nothing."""
+        return tuple(
+            CompiledRule(rule, compile_when(rule.when), may_cover(rule.when)) for _, rule in sorted(self.rules.items())
+        )

@@ -14,9 +14,9 @@ _set = object.__setattr__  # the models are frozen
 
 
 def made(kind: type[M], /, **fields: Any) -> M:
-    """Return a model with these fields, every one of them given, in the order of their declaration."""
+    """Return a model with these fields. Every one must be given (else KeyError); they stand in declared order."""
     model = kind.__new__(kind)
-    _set(model, "__dict__", fields)
+    _set(model, "__dict__", {name: fields[name] for name in kind.__pydantic_fields__})
     _set(model, "__pydantic_fields_set__", set(fields))
     _set(model, "__pydantic_extra__", None)
     _set(model, "__pydantic_private__", None)

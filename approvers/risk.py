@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from pydantic import BaseModel, ConfigDict
-
+from approvers.audit import Recorded
 from approvers.facts import RISK_LEVELS, UNKNOWN, Facts, RiskLevel
 from approvers.quick import made
 from approvers.risk_table import Bands, ContextPoints, RiskTable
@@ -21,24 +20,20 @@ LONG_SECONDS = 3_600
 MANY_ACTIONS = 5
 
 
-class Point(BaseModel):
+class Point(Recorded):
     """One reason why an ask is risky: a stable id, its points, and a sentence for people."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     points: int
     why: str
 
 
-class Risk(BaseModel):
+class Risk(Recorded):
     """The sum of the points, clamped to 0–100, and the level that the bands (or a higher claim) give it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     level: RiskLevel
-    score: int
     points: tuple[Point, ...]
+    score: int
 
 
 def assess(table: RiskTable, facts: Facts) -> Risk:
@@ -51,7 +46,7 @@ def assess(table: RiskTable, facts: Facts) -> Risk:
         level = claimed
         points = (*points, _point("claimed", 0, f"the caller itself says {claimed}"))
     # made, not validated: these values are ours, checked by construction, and this runs for every request.
-    return made(Risk, level=level, score=score, points=points)
+    return made(Risk, level=level, points=points, score=score)
 
 
 @lru_cache(maxsize=1024)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Annotated, ClassVar
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
 from approvers.conditions import PatternList
 from approvers.facts import UNKNOWN, RiskList
@@ -67,23 +68,24 @@ class RiskTable(Strict):
     action: ActionPoints = ActionPoints()
     context: ContextPoints = ContextPoints()
     lists: dict[RiskList, PatternList] = Field(default={})
-    _access: dict[str, int] = PrivateAttr(default_factory=dict)
-    _lists: tuple[tuple[str, Patterns], ...] = PrivateAttr(default=())
 
-    def model_post_init(self, context: object, /) -> None:
-        """Compile once what every score reads."""
-        self._access = self.access.model_dump(by_alias=True)
-        self._lists = tuple((name, Patterns(word.lower() for word in words)) for name, words in self.lists.items())
+    @cached_property
+    def _access_points(self) -> Mapping[str, int]:
+        return self.access.model_dump(by_alias=True)
+
+    @cached_property
+    def _patterns(self) -> tuple[tuple[str, Patterns], ...]:
+        return tuple((name, Patterns(word.lower() for word in words)) for name, words in self.lists.items())
 
     def lists_of(self, action: str) -> Iterator[str]:
         """Yield the policy's own risk lists that hold the action; they add to the shipped ones."""
-        for name, patterns in self._lists:
+        for name, patterns in self._patterns:
             if patterns.covers(action.lower()):
                 yield name
 
     def access_points(self, level: str) -> int:
         """Return the points of an access level."""
-        return self._access.get(level, self.access.unknown)
+        return self._access_points.get(level, self.access.unknown)
 
     def environment_points(self, name: str) -> int:
         """Return the points of an environment; one without an entry counts as unknown."""

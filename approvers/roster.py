@@ -96,7 +96,11 @@ class Caller(_Named):
 
     def may_speak_for(self, actor: str) -> bool:
         """Tell whether this caller may name that actor."""
-        return Patterns(self.actors).covers(actor)
+        return self._speaks_for.covers(actor)
+
+    @cached_property
+    def _speaks_for(self) -> Patterns:
+        return Patterns(self.actors)
 
 
 class Account(_Named):

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from approvers.audit import Recorded, Sorted
 from approvers.conditions import Test, View
 from approvers.errors import Forbidden
 from approvers.facts import ActionTable, Facts
@@ -32,35 +31,31 @@ NOT_EVALUATED = "not_evaluated"
 """The `because` of a ruling that could not be computed."""
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Condition(_Value):
+class Condition(Recorded):
     """One condition of a rule: what the rule wanted, and what the ask has."""
 
+    got: str
     name: str
     wanted: str
-    got: str
 
 
-class RuleHit(_Value):
+class RuleHit(Recorded):
     """One rule that decided."""
 
-    name: str
-    effect: Effect
-    note: str
     conditions: tuple[Condition, ...]
+    effect: Effect
+    name: str
+    note: str
 
 
-class NearMiss(_Value):
+class NearMiss(Recorded):
     """An allow rule that lacked exactly one condition. For people only; to an agent it is a recipe."""
 
-    rule: str
     condition: Condition
+    rule: str
 
 
-class Ruling(_Value):
+class Ruling(Recorded):
     """Policy's answer, with everything that explains it.
 
     `seats` are counts per bare group name; `quorums` the named quorums they come from. `rules` are the rules that
@@ -68,18 +63,18 @@ class Ruling(_Value):
     caller); `barred_as` says why: principal, actor, on_behalf_of or owner.
     """
 
-    effect: Effect
-    rules: tuple[RuleHit, ...]
-    near_misses: tuple[NearMiss, ...]
-    seats: Mapping[str, int]
-    quorums: tuple[str, ...]
-    expires_after_seconds: int | None
-    because: str
-    notes: tuple[str, ...]
-    risk: Risk
-    policy_sha256: str
     barred: tuple[str, ...]
-    barred_as: Mapping[str, str]
+    barred_as: Annotated[Mapping[str, str], Sorted]
+    because: str
+    effect: Effect
+    expires_after_seconds: int | None
+    near_misses: tuple[NearMiss, ...]
+    notes: tuple[str, ...]
+    policy_sha256: str
+    quorums: tuple[str, ...]
+    risk: Risk
+    rules: tuple[RuleHit, ...]
+    seats: Annotated[Mapping[str, int], Sorted]
 
 
 def rule(policy: Policy, facts: Facts, *, sha256: str) -> Ruling:
@@ -166,18 +161,18 @@ def _ruling(
     # made, not validated: these values are ours, checked by construction, and this runs for every request and click.
     return made(
         Ruling,
-        effect=effect,
-        rules=tuple([_hit(compiled, view) for compiled in decisive]),
-        near_misses=() if effect == "allow" else tuple(near),
-        seats=_seats(policy, quorums),
-        quorums=quorums,
-        expires_after_seconds=_expires_after(policy, quorums),
-        because=_because(effect, [compiled.rule.name for compiled in decisive], by_default),
-        notes=tuple(dict.fromkeys(compiled.rule.note for compiled in decisive)),
-        risk=risk,
-        policy_sha256=sha256,
         barred=tuple(barred),
         barred_as=barred,
+        because=_because(effect, [compiled.rule.name for compiled in decisive], by_default),
+        effect=effect,
+        expires_after_seconds=_expires_after(policy, quorums),
+        near_misses=() if effect == "allow" else tuple(near),
+        notes=tuple(dict.fromkeys(compiled.rule.note for compiled in decisive)),
+        policy_sha256=sha256,
+        quorums=quorums,
+        risk=risk,
+        rules=tuple([_hit(compiled, view) for compiled in decisive]),
+        seats=_seats(policy, quorums),
     )
 
 
@@ -250,11 +245,11 @@ def _because(effect: Effect, names: list[str], by_default: bool) -> str:
 def _hit(compiled: CompiledRule, view: View) -> RuleHit:
     found = compiled.rule
     conditions = tuple([_condition(test, view) for test in compiled.tests])
-    return made(RuleHit, name=found.name, effect=found.effect, note=found.note, conditions=conditions)
+    return made(RuleHit, conditions=conditions, effect=found.effect, name=found.name, note=found.note)
 
 
 def _near_miss(compiled: CompiledRule, test: Test, view: View) -> NearMiss:
-    return made(NearMiss, rule=compiled.rule.name, condition=_condition(test, view))
+    return made(NearMiss, condition=_condition(test, view), rule=compiled.rule.name)
 
 
 def _condition(test: Test, view: View) -> Condition:

@@ -1,9 +1,9 @@
 """The floor of intake: the same aiohttp server, reading the same body and making one Lua call of the same size.
 
 It authenticates nobody, checks nothing, rules on nothing. The call is `commit.lua` itself with the arguments of a real
-ask, of which only the ids are new; the answer is as long as a real one. `FLOOR_CLIENT` says who makes the call: `plain`,
-the client library with a pool of connections, or `gathered`, the store's own link, which sends the calls of one turn of
-the loop together.
+ask, of which only the ids are new; the answer is as long as a real one. `FLOOR_CLIENT` says who makes the call:
+`plain`, the client library with a pool of connections, or `gathered`, the store's own link, which sends the calls of
+one turn of the loop together.
 """
 
 from __future__ import annotations

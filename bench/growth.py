@@ -63,12 +63,21 @@ class Shelf:
         self.link.clock.heard(int(seconds) * 1000 + int(micros) // 1000)
         return int(seconds) * 1000 + int(micros) // 1000
 
-    def _row(self, number: int, now_ms: int) -> list[Argument]:
-        fresh, who = secrets.token_hex(8), f"caller:bot-{number // WAITING_EACH}"
-        return [
-            now_ms if one == AT else one.replace(ID, fresh).replace(PRINCIPAL, who) if isinstance(one, str) else one
-            for one in self.template
+    def __post_init__(self) -> None:
+        self._texts = [
+            (index, value)
+            for index, value in enumerate(self.template)
+            if isinstance(value, str) and (ID in value or PRINCIPAL in value)
         ]
+        self._times = [index for index, value in enumerate(self.template) if value == AT]
+
+    def _row(self, number: int, now_ms: int) -> list[Argument]:
+        row, fresh, who = list(self.template), secrets.token_hex(8), f"caller:bot-{number // WAITING_EACH}"
+        for index, value in self._texts:
+            row[index] = value.replace(ID, fresh).replace(PRINCIPAL, who)
+        for index in self._times:
+            row[index] = now_ms
+        return row
 
 
 async def shelf(url: str, template: list[Argument]) -> Shelf:

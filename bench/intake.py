@@ -3,8 +3,8 @@
     python -m bench.intake [--asks 12000] [--rounds 3]
 
 Real processes, a real Valkey with `appendfsync always`. Each ask is new, waits for people, and is one commit: request,
-ruling, audit record, event, due time, names. Rounds alternate between the servers, and the median of the ratios counts, because
-on a shared machine the rounds differ more than the servers do.
+ruling, audit record, event, due time, names. Rounds alternate between the servers, and the median of the ratios counts,
+because on a shared machine the rounds differ more than the servers do.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"| {name} | {figures[0]:.0f} | {figures[1]:.1f} | {figures[2]:.1f} | {cpu:.0f} |")
     for number, name in enumerate(list(SERVERS)[1:], 1):
         ratio = statistics.median(one[0].found.per_second / one[number].found.per_second for one in rounds)
-        print(f"| **ratio** to {name} | **{ratio:.2f}** | | | |")
+        print(f"| **ratio** | **{ratio:.2f}** | to {name} | | |")
 
 
 if __name__ == "__main__":

@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import aiohttp
 import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
 from approvers.grant import Plan
-from bench.common import serving
+from bench.common import post, serving
 from bench.stage import (
     DELIVERY,
     apply_rules,
@@ -43,6 +42,7 @@ from tests.worlds.processes import start
 from workers.providers.documents import GRANT_TAG, session_name, session_policy
 
 WARM = 5
+PATH = "/v1/requests"
 FLOOR_QUEUE = "floor"
 GRANT = f"grt_{'0' * 26}"
 """In whose name the floor assumes the role."""
@@ -96,30 +96,59 @@ def town() -> Iterator[Town]:
         yield Town(port, server.url, aws.endpoint, prepared)
 
 
-class Product:
-    """Ask and approve over HTTP."""
+class Connection:
+    """One open connection to the web process: bytes go out, the status and the body come back. As lean as can be."""
 
-    def __init__(self, port: int, session: aiohttp.ClientSession, keys: dict[str, str]) -> None:
-        self._base, self._session, self._keys = f"http://127.0.0.1:{port}/v1/requests", session, keys
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self.send = reader, writer.write
+        self.close = writer.close
+
+    async def answer(self) -> tuple[int, bytes]:
+        """Return the next answer."""
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+        return int(head[9:12]), await self._reader.readexactly(length)
+
+    async def call(self, request: bytes) -> dict[str, Any]:
+        """Send a request and return what was answered."""
+        self.send(request)
+        status, body = await self.answer()
+        assert status < 300, body
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+
+@dataclass
+class Product:
+    """Ask and approve over HTTP: one connection of the caller, one of the reviewer."""
+
+    caller: Connection
+    reviewer: Connection
+    keys: dict[str, str]
 
     async def mint(self, number: int) -> float:
         """Return the milliseconds from sending the approval to the long poll's answer."""
-        asked = {"Idempotency-Key": f"mint-{number}"}
-        request = (await self._call("bot", "POST", "", body(number, provider="aws"), asked))["id"]
-        poll = asyncio.create_task(self._call("bot", "GET", f"/{request}?wait={SETTLED_WITHIN}"))
+        asked = {**self._who("bot"), "Idempotency-Key": f"mint-{number}"}
+        request = (await self.caller.call(post(PATH, json.dumps(body(number, provider="aws")).encode(), asked)))["id"]
+        approval = post(f"{PATH}/{request}/reviews", b'{"verdict":"approve"}', self._who("robin"))
+        self.caller.send(_get(f"{PATH}/{request}?wait={SETTLED_WITHIN}", self._who("bot")))
         await asyncio.sleep(0.03)  # until the poll waits: nothing tells when it does
         began = time.perf_counter()
-        await self._call("robin", "POST", f"/{request}/reviews", {"verdict": "approve"})
-        view = await poll
-        assert view["grant"]["state"] == "ACTIVE", view
-        return took_ms(began)
+        self.reviewer.send(approval)
+        status, answer = await self.caller.answer()
+        took = took_ms(began)
+        assert status == 200, answer
+        assert json.loads(answer)["grant"]["state"] == "ACTIVE", answer
+        assert (await self.reviewer.answer())[0] == 200
+        return took
 
-    async def _call(self, who: str, method: str, path: str, data: Any = None, headers: Any = None) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {self._keys[who]}", **(headers or {})}
-        async with self._session.request(method, self._base + path, json=data, headers=headers) as answer:
-            found: dict[str, Any] = await answer.json()
-            assert answer.status < 300, found
-            return found
+    def _who(self, name: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.keys[name]}"}
+
+
+def _get(path: str, headers: dict[str, str]) -> bytes:
+    lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 class Floor:
@@ -160,12 +189,17 @@ def _plan() -> Plan:
 
 @asynccontextmanager
 async def product(of: Town) -> AsyncIterator[Product]:
-    """Apply the rules, make the keys, and open a session."""
-    async with opened(of.url) as store, aiohttp.ClientSession(json_serialize=json.dumps) as session:
+    """Apply the rules, make the keys, and open the connections."""
+    async with opened(of.url) as store:
         await apply_rules(store, 1)
         bot = await make_key(store, "caller:bot-0", "request")
         robin = await make_key(store, "user:robin", "review", "read")
-        yield Product(of.port, session, {"bot": bot, "robin": robin})
+    connections = [Connection(*await asyncio.open_connection("127.0.0.1", of.port)) for _ in range(2)]
+    try:
+        yield Product(*connections, {"bot": bot, "robin": robin})
+    finally:
+        for connection in connections:
+            connection.close()
 
 
 async def measure(of: Town, mints: int) -> Took:

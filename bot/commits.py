@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic_core import to_json
-
 from approvers import request as requests
 from approvers.audit import By, Draft
 from approvers.errors import CountersignError
@@ -39,12 +37,18 @@ class Click:
 def submitted(book: Rulebook, who: Identity, request: Request, key: str, body: str) -> Commit:
     """Return the commit that stores an ask with policy's answer to it: request, records, events, due times, names."""
     at = request.submitted_at
-    stored = request.model_dump(mode="json")  # once, for the record and the audit record alike
-    asked = {name: stored[name] for name in ("action", "action_digest", "facts", "plan", "ruling")}
-    asked |= {"body_sha256": body, "roster_sha256": book.roster_sha256}
+    asked = {
+        "action": request.action,
+        "action_digest": request.action_digest,
+        "body_sha256": body,
+        "facts": request.facts,
+        "plan": request.plan,
+        "roster_sha256": book.roster_sha256,
+        "ruling": request.ruling,
+    }
     drafts = [Draft(request.id, "request.submitted", who.by, who.via, asked)]
     events = [layout.event("request.submitted", at, request=request.id)]
-    parts = [layout.request_opened(request, to_json(stored).decode())]
+    parts = [layout.request_opened(request)]
     waits = request.state is RequestState.PENDING
     if not waits:
         kind = f"request.{request.state.lower()}"

@@ -136,7 +136,8 @@ class Desk:
         now = await self._records.now()
         check_claims(book.roster, who.principal, action.actor.id, action.actor.on_behalf_of)
         ttl_seconds = ttl_for(book.policy, action.ttl_seconds)
-        action = action.model_copy(update={"ttl_seconds": ttl_seconds})
+        if action.ttl_seconds is None:
+            action = action.model_copy(update={"ttl_seconds": ttl_seconds})
         planned = plan(action, book.roster, ttl_seconds) if action.access else None
         facts = gather(
             action,

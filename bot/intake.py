@@ -17,6 +17,7 @@ from pydantic_core import to_json
 
 from approvers.action import parse_action
 from approvers.answer import answer
+from approvers.audit import NotCanonical, canonical
 from approvers.errors import Malformed, NotBuilt
 from approvers.request import Request, RequestState
 from bot.commits import Click
@@ -54,6 +55,14 @@ def json_response(value: object, status: int = 200, headers: dict[str, str] | No
     return web.Response(body=to_json(value), status=status, headers=all_headers)
 
 
+def canonical_json(value: Any) -> bytes:
+    """Return RFC 8785 bytes: quickly where ours are the same, else by the library."""
+    try:
+        return canonical(value)
+    except NotCanonical:
+        return rfc8785.dumps(value)
+
+
 def may_read(who: Identity, request: Request, groups: frozenset[str]) -> bool:
     """Tell whether this request is the reader's own: asked by it, for it, by a caller that it owns; or its job."""
     if who.scopes & OVERSEERS or who.principal in (request.principal, request.action.actor.on_behalf_of):
@@ -72,7 +81,7 @@ class Intake:
         """Take an ask: 200 where it is decided, 202 where people are asked."""
         key, wait = idempotency_key(request), preferred_wait(request)
         check_query(request, ())
-        action = parse_action(await read_body(request), rfc8785.dumps)
+        action = parse_action(await read_body(request), canonical_json)
         try:
             view = await self._desk.submit(who, action, key)
         except NotConfigured:  # the first policy may have come a moment ago

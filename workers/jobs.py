@@ -36,15 +36,10 @@ async def _run(tools: Tools, attempt: Attempt) -> str:
     with logs.bound(due=attempt.member):
         try:
             async with asyncio.timeout(limit.total_seconds()):
-                work = sweep(tools, attempt) if attempt.member == SWEEP else advance(tools, attempt)
-                word, _ = await asyncio.gather(work, _beat(tools))
+                word = await (sweep(tools, attempt) if attempt.member == SWEEP else advance(tools, attempt))
+            with contextlib.suppress(Unavailable):
+                await tools.store.signals.beat("worker")  # last: who waits for a credential does not wait for this
         except (Unavailable, TimeoutError) as error:
             word = f"given up: {type(error).__name__}"  # the item's lease brings it back
         _log.info("job.ended", outcome=word, fence=attempt.fence)
         return word
-
-
-async def _beat(tools: Tools) -> None:
-    """Say that a worker lives, on the way: the work neither waits for that nor ends for it."""
-    with contextlib.suppress(Unavailable):
-        await tools.store.signals.beat("worker")

@@ -31,15 +31,12 @@ MIN_SESSION = timedelta(seconds=900)
 
 async def advance(tools: Tools, attempt: Attempt) -> str:
     """Make the next move of the grant that this due item names; returns one word for the log."""
-    # In one round trip: should the read overtake the hold, the fence and version in each commit still decide.
     request_id = request_of(attempt.member.partition(":")[2])
-    held, seen = await asyncio.gather(
-        tools.store.due.hold(attempt, tools.lease),
-        tools.store.records.read([attempt.member, layout.request_key(request_id)], [request_id]),
-    )
-    if not held:
-        return "fenced"
+    seen = await tools.store.records.read([attempt.member, layout.request_key(request_id)], [request_id])
     grant = read(Grant, seen.records[attempt.member].json)
+    # The claim of a mint checks the fence and prolongs the lease itself, and somebody waits for it.
+    if grant.state is not GrantState.PENDING and not await tools.store.due.hold(attempt, tools.lease):
+        return "fenced"
     try:
         match grant.state:
             case GrantState.PENDING:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Self
 
 import redis
 from redis.client import Pipeline
@@ -22,7 +22,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from workers import logs
-from workers.stores.link import client, guarded
+from workers.stores.link import Link, Script
 from workers.stores.port import Attempt
 
 NAME = "countersign"
@@ -38,6 +38,7 @@ QUIET_SECONDS = 15.0
 """How long a worker says nothing to RQ's listings: with a blocking wait of 45 s, less than the 75 s they allow."""
 
 
+PUSH = Script("push")
 _log = logs.get_logger(__name__)
 
 
@@ -46,30 +47,24 @@ class Queue:
 
     def __init__(self, url: str, *, room: int = ROOM, job_seconds: int = JOB_SECONDS) -> None:
         """Take the address of RQ's server (the store's own, or a second one) and how many jobs may wait there."""
-        self._redis, self._most, self._job_seconds = client(url), room, job_seconds
+        self._link, self._most, self._job_seconds = Link(url, "rq:"), room, job_seconds
 
     async def push(self, items: Sequence[Attempt]) -> None:
         """Write one job for each item, all or none. Raises Unavailable: the items come back when their lease ends."""
         if not items:
             return
-        pipeline = self._redis.pipeline(transaction=True)
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # for RQ's listings; decides nothing
-        for item in items:
-            key = f"rq:job:{job_id(item)}"
-            pipeline.hset(key, mapping=_job(item, moment, self._job_seconds))
-            pipeline.expire(key, KEPT_SECONDS)
-        pipeline.sadd("rq:queues", f"rq:queue:{NAME}")
-        pipeline.rpush(f"rq:queue:{NAME}", *(job_id(item) for item in items))
-        await guarded(pipeline.execute())
+        jobs = [(job_id(item), _job(item, moment, self._job_seconds)) for item in items]
+        fields = [word for name, job in jobs for word in (name, *(part for pair in job.items() for part in pair))]
+        await self._link.run(PUSH, [NAME, KEPT_SECONDS, len(jobs[0][1]), *fields])
 
     async def room(self) -> int:
         """Return how many more jobs may wait. Raises Unavailable."""
-        return max(0, self._most - int(await guarded(self._redis.llen(f"rq:queue:{NAME}"))))
+        return max(0, self._most - int(await self._link.call("LLEN", f"rq:queue:{NAME}")))
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
-        await self._redis.connection_pool.disconnect()
+        await self._link.aclose()
 
 
 def job_id(item: Attempt) -> str:
@@ -77,7 +72,7 @@ def job_id(item: Attempt) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_-]', '-', item.member)}-{item.fence}"
 
 
-def _job(item: Attempt, moment: str, seconds: int) -> Mapping[Any, str | int]:
+def _job(item: Attempt, moment: str, seconds: int) -> Mapping[str, str | int]:
     return {
         "data": json.dumps([FUNCTION, None, [item.member, item.fence], {}]),
         "origin": NAME,
@@ -108,6 +103,11 @@ class AllowedJob(Job):
             raise PermissionError(f"not an allowed job: {str(self.func_name)[:100]!r}")
         function: Callable[..., object] = super().func
         return function
+
+    def perform(self) -> object:
+        """Run it, without RQ's write before that lifts the hash's expiry: a lost job's hash would stay for ever."""
+        self._result = self._execute()
+        return self._result
 
 
 class QuietWorker(SimpleWorker):

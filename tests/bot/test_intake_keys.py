@@ -35,7 +35,7 @@ SCOPED = [
 
 @pytest.mark.parametrize(
     "header",
-    [None, "", "Bearer", "Bearer ", "Basic ZGFuYTpkYW5h", "Bearer cs_short", f"Bearer {new_api_key()}", "Bearer ünïcode",
+    [None, "", "Bearer", "Bearer ", "Basic ZGFuYTpkYW5h", "Bearer cs_short", f"Bearer {new_api_key()}", "Bearer ünï",
      f"Bearer {'x' * 5000}", "cs_x"],
 )  # fmt: skip
 async def test_without_a_good_key_it_is_401_with_a_challenge(quick_web: Web, header: str | None):

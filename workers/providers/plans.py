@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from approvers.action import Action
 from approvers.errors import Inadmissible
 from approvers.grant import Plan
-from approvers.patterns import matches
+from approvers.patterns import Patterns
+from approvers.quick import made
 from approvers.roster import Roster
 from approvers.times import spell
 from workers.providers.documents import SESSION_POLICY_LIMIT, session_policy
@@ -66,27 +68,31 @@ def plan(action: Action, roster: Roster, ttl_seconds: int, caps: Caps = AWS_CAPS
     for number, arn in enumerate(access.resources):
         _check_resource(arn, f"access.resources[{number}]", access.role, role.arn.split(":")[1], account.id)
     _check_ttl(ttl_seconds, caps)
-    made = Plan.model_validate(
-        {
-            "provider": access.provider,
-            "role": access.role,
-            "role_arn": role.arn,
-            "external_id": role.external_id,
-            "account": role.account,
-            "account_id": account.id,
-            "environment": account.environment,
-            "actions": access.actions,
-            "resources": access.resources,
-            "ttl_seconds": ttl_seconds,
-        }
+    planned = made(
+        Plan,
+        provider=access.provider,
+        role=access.role,
+        role_arn=role.arn,
+        external_id=role.external_id,
+        account=role.account,
+        account_id=account.id,
+        environment=account.environment,
+        actions=access.actions,
+        resources=access.resources,
+        ttl_seconds=ttl_seconds,
     )
-    _check_size(made)
-    return made
+    _check_size(planned)
+    return planned
 
 
 def within_ceiling(name: str, ceiling: Sequence[str]) -> bool:
     """Say whether an action fits one of the ceiling's patterns: letter case ignored, `*` the only wildcard."""
-    return any(matches(pattern.lower(), name.lower()) for pattern in ceiling)
+    return _patterns(tuple(ceiling)).covers(name.lower())
+
+
+@lru_cache(maxsize=1024)
+def _patterns(ceiling: tuple[str, ...]) -> Patterns:
+    return Patterns(pattern.lower() for pattern in ceiling)
 
 
 def _check_entries(kind: str, entries: Sequence[str]) -> None:
@@ -163,10 +169,10 @@ def _check_ttl(ttl_seconds: int, caps: Caps) -> None:
         raise Inadmissible(detail, field="ttl_seconds", rule="provider.ttl")
 
 
-def _check_size(made: Plan) -> None:
+def _check_size(planned: Plan) -> None:
     """Render only what may be too long: most asks are far below, and rendering is half the cost of a plan."""
-    most = _FRAME + sum(2 * len(entry) + 3 for entry in (*made.actions, *made.resources))
-    if most > SESSION_POLICY_LIMIT and (size := len(session_policy(made, _SOME_END))) > SESSION_POLICY_LIMIT:
+    most = _FRAME + sum(2 * len(entry) + 3 for entry in (*planned.actions, *planned.resources))
+    if most > SESSION_POLICY_LIMIT and (size := len(session_policy(planned, _SOME_END))) > SESSION_POLICY_LIMIT:
         detail = (
             f"the session policy for this would have {size} characters, AWS takes {SESSION_POLICY_LIMIT}; "
             "ask for fewer actions or resources at a time, or shorten resources by a common prefix and '*'"

@@ -81,12 +81,12 @@ def put(key: str, version: int, json: str) -> dict[str, Any]:
     return {"expects": {key: version}, "puts": {key: json}}
 
 
-def request_opened(request: Request, json: str) -> Part:
-    """Return what a new request touches, decided or not; `json` is its record. The idempotency name is the caller's."""
+def request_opened(request: Request) -> Part:
+    """Return what a new request touches, decided or not. The idempotency name is the caller's part."""
     waits = request.state is RequestState.PENDING
     key = request_key(request.id)
     part: dict[str, Any] = {
-        **put(key, 0, json),
+        **put(key, 0, request.model_dump_json()),
         "counts": {f"requests:{request.state}": 1},
     }
     if waits:
