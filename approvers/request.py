@@ -179,11 +179,15 @@ def expire(request: Request, now: datetime) -> Request:
     return request.moved("expire", S.EXPIRED, because=Because.NOBODY_ANSWERED, decided_at=now)
 
 
-def cancel(request: Request, now: datetime, by: str) -> Request:
-    """Withdraw a waiting request; only its principal, the human behind it, or the caller's owners may."""
+def cancel(request: Request, now: datetime, by: str, groups: frozenset[str] = frozenset()) -> Request:
+    """Withdraw a waiting request; only its principal, the human behind it, or the caller's owners may.
+
+    `groups` are those of `by`: an owner may be a group.
+    """
     if request.state is not S.PENDING:
         raise AlreadyDecided(f"{request.handle} is decided already: {told(request)}.")
-    if by not in {request.principal, request.action.actor.on_behalf_of, *request.facts.owners}:
+    own = {by, *(f"group:{group}" for group in groups)}
+    if not own & {request.principal, request.action.actor.on_behalf_of, *request.facts.owners}:
         raise Forbidden("Only the caller that asked, the human it asked for, or its owner can withdraw this request.")
     return request.moved("cancel", S.CANCELLED, because=Because.WITHDRAWN, decided_at=now, decided_by=by)
 

@@ -72,7 +72,7 @@ class Desk:
                     continue
                 if taken.name.startswith("idem:"):
                     return await self._replayed(taken.value, body)
-                if (found := await self._folded(who, key, body, taken.value)) is not None:
+                if (found := await self._folded(who, action, (key, body), taken.value)) is not None:
                     return found
             except Full as full:
                 raise TooManyWaiting(
@@ -119,8 +119,9 @@ class Desk:
 
     async def cancel(self, who: Identity, request: str) -> View:
         """Withdraw a waiting request."""
+        groups = self._policies.current.roster.groups_of(who.principal)
         return await self._settle(
-            who, request, "request.cancelled", lambda one, seen: requests.cancel(one, seen.now, who.principal)
+            who, request, "request.cancelled", lambda one, seen: requests.cancel(one, seen.now, who.principal, groups)
         )
 
     async def consume(self, who: Identity, request: str, digest: str) -> View:
@@ -159,8 +160,13 @@ class Desk:
             raise KeyReused("This Idempotency-Key was used for another body; use a new key for a new ask.")
         return await self._reader.look(request)
 
-    async def _folded(self, who: Identity, key: str, body: str, request: str) -> View | None:
-        """Let the second key find the identical ask; None if that one has ended in the meantime."""
+    async def _folded(self, who: Identity, action: Action, asked: tuple[str, str], request: str) -> View | None:
+        """Let the second key find the identical ask; None if that one has ended in the meantime.
+
+        Where the two bring different public keys, neither is sealed to: both askers are the same principal, and both
+        can collect what the web process's delivery key opens.
+        """
+        key, body = asked
 
         def step(seen: Snapshot) -> tuple[Commit | None, bool]:
             record = seen.records[layout.request_key(request)]
@@ -168,8 +174,11 @@ class Desk:
             if before.state not in (RequestState.PENDING, RequestState.DENIED):
                 return None, False
             name = layout.idem_name(who.principal, key)
-            after = before.model_copy(update={"names": (*before.names, name)})
-            draft = Draft(request, "request.folded", who.by, who.via, {"body_sha256": body})
+            same = before.action.public_key == action.public_key
+            kept = before.action if same else before.action.model_copy(update={"public_key": None})
+            after = before.model_copy(update={"names": (*before.names, name), "action": kept})
+            told = {"body_sha256": body, "sealed_to": "caller" if kept.public_key else "delivery"}
+            draft = Draft(request, "request.folded", who.by, who.via, told)
             part = layout.put(layout.request_key(request), record.version, after.model_dump_json())
             until = seen.now + layout.IDEMPOTENCY_KEPT if before.state is RequestState.DENIED else None
             fields: dict[str, Any] = {"unique": {name: f"{request} {body}"}, "drafts": [draft], "heads": seen.heads}

@@ -101,7 +101,10 @@ def test_only_the_asker_the_human_behind_and_the_owner_withdraw():
     for who in ("caller:report-bot", "user:dana"):
         assert requests.cancel(samples.request(), NOW, who).state == "CANCELLED"
     with pytest.raises(Forbidden):
-        requests.cancel(samples.request(), NOW, "user:robin")
+        requests.cancel(samples.request(), NOW, "user:robin", frozenset({"sre"}))
+    owned = samples.request()
+    owned = owned.model_copy(update={"facts": owned.facts.model_copy(update={"owners": ("group:sre",)})})
+    assert requests.cancel(owned, NOW, "user:robin", frozenset({"sre"})).state == "CANCELLED"
     with pytest.raises(AlreadyDecided):
         requests.cancel(answer(samples.request(), "robin"), NOW, "caller:report-bot")
 

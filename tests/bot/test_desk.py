@@ -1,6 +1,7 @@
 """The desk over the in-memory store: one commit per answer, every refusal a record, races decided once."""
 
 import asyncio
+import base64
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -113,6 +114,17 @@ async def test_an_identical_waiting_ask_folds_and_its_key_finds_it_too(world: Wo
     with pytest.raises(KeyReused):
         await world.ask("k2", reason="something else")
     assert await world.types(first.request.id) == ["request.submitted", "request.folded"]
+
+
+async def test_a_fold_of_two_public_keys_is_sealed_to_neither(world: World):
+    """Both askers are the same principal; sealed to the first key, the second could never open it."""
+    keys = [base64.b64encode(bytes([number]) * 32).decode() for number in (9, 7)]
+    first = await world.ask(public_key=keys[0])
+    same = await world.ask("k2", public_key=keys[0], reason="again")
+    assert same.request.action.public_key == keys[0]
+    other = await world.ask("k3", public_key=keys[1])
+    assert (other.request.id, other.request.action.public_key) == (first.request.id, None)
+    assert other.request.action_digest == first.request.action_digest
 
 
 async def test_a_denied_ask_cools_down_and_then_may_be_made_again(world: World):
