@@ -24,8 +24,8 @@ from tests.worlds.gate import Call, Hold
 
 SETTLE_SECONDS = 30.0
 HELD_WITHIN = 6.0
-TOWNS = 2
-"""How many towns live side by side, each with half of the kills; the machine has two cores."""
+TOWNS = 3
+"""How many towns live side by side, each with its share of the kills: a town mostly waits for a process to start."""
 
 
 @dataclass(frozen=True)
