@@ -148,11 +148,13 @@ def collect(of: Town, request: str) -> dict[str, str]:
 
 
 def break_a_job(of: Town) -> None:
-    """Let a mint's job die with a traceback while it holds the secret: its outcome's commit meets a wrong answer."""
-    of.worker_gate.answer(1, b"-ERR planted trouble\r\n", only=lambda call: is_delivery(call))
+    """Let a mint's job die with a traceback while it holds the secret: its outcome's commit gets an absurd answer."""
+    of.worker_gate.answer(1, b"$6\r\nabsurd\r\n", only=is_delivery)
     request = of.approved()
     of.requests.append(request)
-    of.wait_grant(request, "REVOKED", "ACTIVE", "REVOKING")
+    of.worker.wait_line("exception raised while executing")
+    of.wait_grant(request, "REVOKED")
+    assert b"Traceback" in jobs(of), "no job has failed: there is no traceback to search"
 
 
 def is_delivery(call: Call) -> bool:
