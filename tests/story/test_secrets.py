@@ -59,7 +59,7 @@ def jobs(of: Town) -> bytes:
             elif kind in (b"stream", "stream"):
                 found += [part for _, entry in client.xrange(key) for pair in entry.items() for part in pair]
             else:
-                found.append(client.dump(key))
+                found.append(client.dump(key) or b"")  # it may have ended since the scan
     for value in list(found):
         for packed in (value, _unbased(value)):
             with contextlib.suppress(zlib.error):
