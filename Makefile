@@ -2,6 +2,8 @@
 #
 #   make demo          the whole system on this machine (DEMO="--port 9000" passes options on)
 #   make demo ONCE=1   the same, playing its scenes by itself; fails unless all held
+#   make demo SLACK=1  the same, with its cards in your Slack: two tokens in the environment (docs/slack.md);
+#                      CHANNEL=C… and PLAY="robin=U…" where the channel and who plays whom are not clear
 #   make test          lint, types, import rules and all tests (TESTS=tests/bot runs some)
 #   make lint          the same without the tests
 #   make bench         the figures of docs/performance.md
@@ -23,10 +25,17 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: $(VENV)/.demo
-	$(BIN)/countersign demo $(if $(ONCE),--once) $(DEMO)
+	$(BIN)/countersign demo $(if $(ONCE),--once) $(if $(SLACK),--slack) $(if $(CHANNEL),--slack-channel $(CHANNEL)) \
+		$(if $(PLAY),--slack-as "$(PLAY)") $(DEMO)
 
+# The story kills real processes and reads clocks, so it has the machine to itself.
 test: lint
+ifdef TESTS
 	$(BIN)/pytest $(TESTS)
+else
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --ignore=tests/story
+	$(BIN)/pytest tests/story
+endif
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -77,7 +77,9 @@ def _seats(quorum: Quorum, roster: Roster) -> Iterator[Fault]:
     if unknown:
         return
     everybody = [_yes(person, roster) for person in roster.persons]
-    for group, count in tally(quorum.seats, everybody).missing.items():
+    # A group that has members elsewhere can be as large as it likes: only those who stand in the file are counted.
+    seats = {name: count for name, count in quorum.seats.items() if name not in roster.outside_groups}
+    for group, count in tally(seats, everybody).missing.items():
         has = len(roster.groups[group].people)
         detail = f"asks for {quorum.seats[group]} of {group}, which has {has}"
         if has >= quorum.seats[group]:

@@ -12,7 +12,11 @@ from approvers.times import Moment
 
 
 class Review(BaseModel):
-    """One person's answer: who, what, why, when, in which groups that person was seen, and on which surface."""
+    """One person's answer: who, what, why, when, in which groups, and on which surface.
+
+    `groups` are those in whose seats the answer counts: the reviewer's own, or, where a seat was `lent_by` somebody
+    (`user:NAME`), that person's.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,6 +26,7 @@ class Review(BaseModel):
     at: Moment
     groups: tuple[str, ...]
     via: str
+    lent_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,20 +43,26 @@ def tally(seats: Mapping[str, int], reviews: Iterable[Review]) -> Tally:
 
     A maximum matching, not first fit: with one person in two groups, the order of the clicks decides nothing. The
     same reviews give the same tally. No seats are never satisfied, and a denial by anybody neither fills a seat nor
-    leaves that person's earlier approval standing.
+    leaves that person's earlier approval standing. Whoever answers in a lent seat speaks for its owner as well, and
+    everybody speaks once: what repeats somebody's voice fills nothing.
     """
+    reviews = tuple(reviews)
     approvals: dict[str, tuple[str, ...]] = {}
-    denied = set()
+    spoken, denied = set[str](), set[str]()
     for review in reviews:
-        if review.verdict == "approve":
-            approvals.setdefault(review.reviewer, review.groups)
-        else:
-            denied.add(review.reviewer)
+        names = {review.reviewer, review.lent_by or review.reviewer}
+        if review.verdict == "deny":
+            denied |= names
+        elif not names & spoken:
+            approvals[review.reviewer] = review.groups
+            spoken |= names
+    for review in reviews:
+        if {review.reviewer, review.lent_by} & denied:
+            approvals.pop(review.reviewer, None)
     places = [(group, number) for group in sorted(seats) for number in range(seats[group])]
     taken: dict[tuple[str, int], str] = {}
     for person in approvals:
-        if person not in denied:
-            _seat(person, places, approvals, taken, set())
+        _seat(person, places, approvals, taken, set())
     filled = {group: tuple(_people(group, seats[group], taken)) for group in sorted(seats)}
     missing = {group: seats[group] - len(filled[group]) for group in filled if len(filled[group]) < seats[group]}
     return Tally(filled, missing, satisfied=bool(places) and not missing)

@@ -19,7 +19,8 @@ from approvers.grant import Grant, Plan
 from approvers.ids import grant_of
 from approvers.machine import Table, check_move
 from approvers.quorum import Review, Tally, tally
-from approvers.ruling import NOT_EVALUATED, Facts, Ruling, may_review
+from approvers.ruling import NOT_EVALUATED, Facts, Ruling
+from approvers.seating import ALONE, Standing, seat
 from approvers.times import Moment, stamp
 
 MINT_WITHIN = timedelta(minutes=10)
@@ -145,24 +146,26 @@ def check_open(request: Request, now: datetime) -> None:
         raise Expired(f"{request.handle} expired at {stamp(request.expires_at)}; nobody's answer counts any more.")
 
 
-def review(request: Request, answer: Review, *, shown: str | None, current: str) -> Request:
+def review(request: Request, answer: Review, *, shown: str | None, current: str, standing: Standing = ALONE) -> Request:
     """Add one person's answer: a denial ends the request, an approval counts towards the seats.
+
+    The answer counts in the person's own seat, or in that of somebody they stand in for; both have answered then.
 
     Args:
         request: as read with the store's time `answer.at`.
         answer: who, which verdict, and the groups that this person was seen in.
         shown: digest of the card that the person saw; None where no card was shown (API).
         current: digest of the card as it is now.
+        standing: for whom else the person may answer, and whose membership could not be learnt.
 
     Raises:
         AlreadyDecided, Expired: somebody or something was first.
         Forbidden: `four_eyes`, `no_seat` or `already_reviewed`.
+        NotKnown: the answer hangs on a group whose members could not be learnt.
         Outdated: the person saw something else than what would now be approved.
     """
     check_open(request, answer.at)
-    may_review(request.ruling, answer.reviewer, frozenset(answer.groups))
-    if any(earlier.reviewer == answer.reviewer for earlier in request.reviews):
-        raise Forbidden("You have answered this request already; one review each.", code="already_reviewed")
+    answer = seat(request.ruling, request.reviews, answer, standing)
     if shown is not None and shown != current:
         raise Outdated("This card is out of date: the request has changed since it was shown. Look again, then decide.")
     reviews = (*request.reviews, answer)
@@ -218,7 +221,7 @@ def told(request: Request) -> str:
     when = f" at {request.decided_at:%H:%M:%S} UTC" if request.decided_at else ""
     match request.because:
         case Because.QUORUM | Because.REVIEWER:
-            return f"{request.state} by {request.decided_by}{when}"
+            return f"{request.state} by {request.decided_by}{_lender(request)}{when}"
         case Because.RULE:
             names = ", ".join(hit.name for hit in request.ruling.rules) or "the default"
             return f"{request.state} by policy ({names}){when}"
@@ -232,6 +235,11 @@ def told(request: Request) -> str:
             return "DENIED because the policy could not be evaluated"
         case Because.WAITING:
             return f"waiting until {request.expires_at:%H:%M:%S} UTC"
+
+
+def _lender(request: Request) -> str:
+    last = request.reviews[-1] if request.reviews else None
+    return f", for {last.lent_by}" if last and last.lent_by else ""
 
 
 def overtaken_by(request: Request, ruling: Ruling) -> str | None:

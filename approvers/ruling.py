@@ -21,8 +21,9 @@ from approvers.policy import CompiledRule, Policy
 from approvers.quick import made
 from approvers.risk import Point, Risk, assess
 
-__all__ = ["ActionTable", "Condition", "Facts", "NearMiss", "Point", "Risk", "RuleHit", "Ruling", "check_limits",
-           "cooling_until", "gather", "may_review", "rule", "ttl_for"]  # fmt: skip
+__all__ = ["ActionTable", "Condition", "Facts", "NearMiss", "Point", "Risk", "RuleHit", "Ruling", "barred_as",
+           "check_limits", "cooling_until", "four_eyes", "gather", "may_review", "no_seat", "rule",
+           "ttl_for"]  # fmt: skip
 
 Effect = Literal["allow", "deny", "review"]
 
@@ -123,14 +124,36 @@ def may_review(ruling: Ruling, person: str, groups: frozenset[str]) -> None:
     Raises:
         Forbidden: `four_eyes` or `no_seat`, in a sentence for that person.
     """
-    asked = ", ".join(sorted(ruling.seats)) or "nobody"
+    if (why := barred_as(ruling, person, groups)) is not None:
+        raise four_eyes(ruling, why)
+    if (refusal := no_seat(ruling, groups)) is not None:
+        raise refusal
+
+
+def barred_as(ruling: Ruling, person: str, groups: frozenset[str]) -> str | None:
+    """Return as what a person in these groups is barred (principal, actor, on_behalf_of, owner); None if not."""
     for who in ruling.barred:
         kind, _, name = who.partition(":")
         if who == person or (kind == "group" and name in groups):
-            raise Forbidden(f"{_BARRED[ruling.barred_as[who]]} Asked: {asked}.", code="four_eyes")
-    if not groups.intersection(ruling.seats):
-        yours = f"You are in {', '.join(sorted(groups))}" if groups else "You are in no group"
-        raise Forbidden(f"{yours}; this request has no seat for you. Asked: {asked}.", code="no_seat")
+            return ruling.barred_as[who]
+    return None
+
+
+def four_eyes(ruling: Ruling, why: str) -> Forbidden:
+    """Return the refusal of a person who is barred, by the reason that `barred_as` gave."""
+    return Forbidden(f"{_BARRED[why]} Asked: {_asked(ruling)}.", code="four_eyes")
+
+
+def no_seat(ruling: Ruling, groups: frozenset[str]) -> Forbidden | None:
+    """Return the refusal of a person whose groups are not asked; None if one is."""
+    if groups.intersection(ruling.seats):
+        return None
+    yours = f"You are in {', '.join(sorted(groups))}" if groups else "You are in no group"
+    return Forbidden(f"{yours}; this request has no seat for you. Asked: {_asked(ruling)}.", code="no_seat")
+
+
+def _asked(ruling: Ruling) -> str:
+    return ", ".join(sorted(ruling.seats)) or "nobody"
 
 
 _BARRED = {

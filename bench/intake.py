@@ -26,6 +26,7 @@ from bench.common import Measured, cpu_seconds, load, post, serving
 from bench.floor_server import AT, ID
 from bot.commits import MAX_WAITING
 from bot.desk import Desk
+from bot.directory import Directory
 from bot.identity import ApiKey, Identity
 from bot.reading import Reader
 from countersign.ops.valkey import embedded_valkey
@@ -109,7 +110,7 @@ async def record_call() -> str:
         await commit(one)
 
     store.records.commit = keep  # type: ignore[method-assign]
-    desk = Desk(store, policies, load_levels(), reader)
+    desk = Desk(store, policies, load_levels(), reader, Directory(policies))
     who = Identity("caller:report-bot", frozenset({"request"}), By("caller:report-bot", "api-key", "k1"), "api",
                    {f"key:{hash_key('')}": 0})  # fmt: skip
     key = "a" * 16

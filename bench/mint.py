@@ -16,14 +16,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
 from approvers.grant import Plan
-from bench.common import post, serving
+from bench.common import Connection, post, serving
 from bench.stage import (
     DELIVERY,
     apply_rules,
@@ -94,28 +93,6 @@ def town() -> Iterator[Town]:
         for process in started:
             process.wait_line("started")
         yield Town(port, server.url, aws.endpoint, prepared)
-
-
-class Connection:
-    """One open connection to the web process: bytes go out, the status and the body come back. As lean as can be."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self.send = reader, writer.write
-        self.close = writer.close
-
-    async def answer(self) -> tuple[int, bytes]:
-        """Return the next answer."""
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-        return int(head[9:12]), await self._reader.readexactly(length)
-
-    async def call(self, request: bytes) -> dict[str, Any]:
-        """Send a request and return what was answered."""
-        self.send(request)
-        status, body = await self.answer()
-        assert status < 300, body
-        found: dict[str, Any] = json.loads(body)
-        return found
 
 
 @dataclass

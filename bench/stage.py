@@ -21,6 +21,7 @@ from approvers.audit import By
 from bench.common import ROOT
 from bot.commits import Click
 from bot.desk import Desk
+from bot.directory import Directory
 from bot.identity import ApiKey, Identity, Scope
 from bot.reading import Reader
 from countersign.ops.valkey import Server, embedded_valkey
@@ -167,7 +168,7 @@ async def open_house(store: Store, callers: int, now: Callable[[], datetime] | N
     await policies.refresh()
     dry: Provider = DryRunProvider(now) if now else DryRunProvider()
     tools = Tools(store, policies, {"dry_run": dry}, sealer(DELIVERY.public_text), LogAlerts(), LEASE)
-    return House(store, Desk(store, policies, load_levels(), Reader(store)), tools)
+    return House(store, Desk(store, policies, load_levels(), Reader(store), Directory(policies)), tools)
 
 
 async def each(items: Iterable[Any], do: Callable[[Any], Awaitable[Any]], at_once: int = 32) -> list[Any]:

@@ -5,36 +5,35 @@ The only place that picks implementations. `Deps` is what every surface gets; `o
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
 from pydantic_core import to_json
 
 from approvers.errors import CountersignError
-from bot import health, intake, intake_audit, intake_grants, problems
+from bot import health, intake, intake_audit, intake_grants, intake_stops, problems
 from bot.access import AccessLog
 from bot.deps import DEPS, Deps, make_deps
 from bot.health import Health, program_version
 from bot.intake import Intake
 from bot.intake_audit import IntakeAudit
 from bot.intake_grants import IntakeGrants
-from bot.notifier import LogListener, Notifier
+from bot.intake_stops import IntakeStops
+from bot.keeping import kept_up
+from bot.notifier import Listener, LogListener, Notifier
 from bot.openapi import document
+from bot.postings import Postings
 from bot.problems import MAX_BODY
 from bot.routes import Gate, Route, mount
+from bot.surfaces.port import Surface
 from bot.watch import ClockWatch
-from workers import logs
 from workers.alerts import Alerts, open_alerts
 from workers.settings import Settings
 from workers.stores.port import Store, StoreError
 from workers.stores.redis import connect
 
 __all__ = ["DEPS", "Deps", "api_routes", "build_app", "open_app"]
-
-AGAIN_SECONDS = 1.0
-_log = logs.get_logger(__name__)
 
 
 @asynccontextmanager
@@ -62,11 +61,11 @@ def build_app(settings: Settings, store: Store, alerts: Alerts) -> web.Applicati
     rows = api_routes(deps, described)
     described.describe(to_json(document(rows, program_version())))
     mount(app, rows, Gate(deps.keys, deps.refusals))
-    _mount_surfaces(app, deps)
+    listeners = _mount_surfaces(app, deps)
     app.on_shutdown.append(_stop_waiting)
 
     async def background(_app: web.Application) -> AsyncIterator[None]:
-        async with _running(deps):
+        async with _running(deps, listeners):
             yield
         access.flush()
 
@@ -80,16 +79,24 @@ def api_routes(deps: Deps, described: Health) -> Sequence[Route]:
     return (
         *intake.routes(asked),
         *intake_grants.routes(IntakeGrants(deps)),
+        *intake_stops.routes(IntakeStops(deps)),
         *intake_audit.routes(IntakeAudit(deps, asked)),
         *health.routes(described),
     )
 
 
-def _mount_surfaces(app: web.Application, deps: Deps) -> None:
-    """Add what people see. Each surface is one module with `mount(app, deps)`."""
+def _mount_surfaces(app: web.Application, deps: Deps) -> Sequence[Listener]:
+    """Add what people see, each surface by its module's `mount`; returns who listens to the outbox."""
     from bot.surfaces import console  # noqa: PLC0415
 
     console.mount(app, deps)
+    chat: dict[str, Surface] = {}
+    postings = Postings(deps.store, deps.policies, deps.reader, chat, deps.alerts)
+    if deps.settings.slack_bot_token:
+        from bot.surfaces import slack  # noqa: PLC0415
+
+        slack.mount(app, deps, postings, chat)
+    return [postings] if chat else []
 
 
 async def _stop_waiting(app: web.Application) -> None:
@@ -98,31 +105,13 @@ async def _stop_waiting(app: web.Application) -> None:
 
 
 @asynccontextmanager
-async def _running(deps: Deps) -> AsyncIterator[None]:
-    """Keep the rules fresh and watch the clock, for as long as the application runs."""
+async def _running(deps: Deps, listeners: Sequence[Listener]) -> AsyncIterator[None]:
+    """Keep the rules fresh, watch the clock and tell what happens, for as long as the application runs."""
     with suppress(StoreError, CountersignError):  # /readyz says what is missing; the follower tries on
         await deps.policies.refresh()
     watch = ClockWatch(deps.store, deps.alerts)
     loud = deps.settings.log_level == "debug"  # a line for each event is a tenth of all the work of an ask
-    notifier = Notifier(deps.store, [LogListener()] if loud else [])
-    tasks = [
-        asyncio.create_task(_kept_up("policies.follow", deps.policies.follow)),
-        asyncio.create_task(_kept_up("clock.watch", watch.run)),
-        asyncio.create_task(_kept_up("notifier.run", notifier.run)),
-    ]
-    try:
+    notifier = Notifier(deps.store, [*listeners, LogListener()] if loud else listeners)
+    works = {"policies.follow": deps.policies.follow, "clock.watch": watch.run, "notifier.run": notifier.run}
+    async with kept_up(works):
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _kept_up(name: str, run: Callable[[], Awaitable[None]]) -> None:
-    """Run it for ever: whatever ends it is logged, and it begins again."""
-    while True:
-        try:
-            await run()
-        except Exception as error:  # a task that dies unseen would leave this process with old rules
-            _log.error("task.failed", task=name, exc_info=error)
-        await asyncio.sleep(AGAIN_SECONDS)

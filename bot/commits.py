@@ -5,7 +5,9 @@ Pure functions from what was read to one `Commit`; no IO.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,18 +22,25 @@ from workers.stores.port import Commit, Snapshot
 
 MAX_WAITING = 100
 """How many requests one principal may have waiting (callers.md 1)."""
+MAX_DECIDED = 20
+"""How many of a person's answers are kept at hand, newest first; the log has all."""
+NOTHING: Mapping[str, Any] = {}
 POLICY = By(None, "countersign", "policy")
 
 
 @dataclass(frozen=True)
 class Click:
-    """One person's answer, as a surface proved it: who, where, which verdict, and the digest of what was shown."""
+    """One person's answer, as a surface proved it: who, where, which verdict, and the digest of what was shown.
+
+    `whole` says that the person had all of the request before them, not a card that may have had to leave things out.
+    """
 
     who: Identity
     request: str
     verdict: str
     reason: str = ""
     shown: str | None = None
+    whole: bool = True
 
 
 def submitted(book: Rulebook, who: Identity, request: Request, key: str, body: str) -> Commit:
@@ -69,13 +78,25 @@ def submitted(book: Rulebook, who: Identity, request: Request, key: str, body: s
     )
 
 
-def reviewed(book: Rulebook, click: Click, seen: Snapshot, after: Request) -> Commit:
-    """Return the commit of one counted review, and of the decision and the grant that it may bring."""
+def reviewed(
+    book: Rulebook, click: Click, seen: Snapshot, after: Request, *, seen_in: Mapping[str, Any], note: bool
+) -> Commit:
+    """Return the commit of one counted review, and of the decision and the grant that it may bring.
+
+    Args:
+        book: the rules that it was taken under.
+        click: the answer as it came.
+        seen: what was read.
+        after: the request with the review in it.
+        seen_in: the outside groups that were looked at, as recorded.
+        note: whether the request is put on top of what this person answered lately.
+    """
     closed = after.state is not RequestState.PENDING
     cool_down = book.policy.limits.denied_cool_down
     record = seen.records[layout.request_key(after.id)]
     last = after.reviews[-1]
-    told = {"verdict": last.verdict, "reason": last.reason, "groups": list(last.groups), "shown": click.shown}
+    told = {"verdict": last.verdict, "reason": last.reason, "groups": list(last.groups), "shown": click.shown,
+            "lent_by": last.lent_by, "seen_in": dict(seen_in)}  # fmt: skip
     drafts = [Draft(after.id, "review.recorded", click.who.by, click.who.via, told)]
     events = [layout.event("review.recorded", seen.now, request=after.id)]
     parts = [layout.request_changed(record, after, at=seen.now, closed=closed, cool_down=cool_down)]
@@ -89,16 +110,30 @@ def reviewed(book: Rulebook, click: Click, seen: Snapshot, after: Request) -> Co
         seen.now,
         {"drafts": drafts, "events": events},
         *parts,
+        _noted(seen, last.reviewer, after.id) if note else {},
         heads=seen.heads,
         expects={**book.versions, **click.who.proof},
         before=after.expires_at,
     )
 
 
-def refused(seen: Snapshot, click: Click, error: CountersignError) -> Commit:
+def _noted(seen: Snapshot, principal: str, request: str) -> layout.Part:
+    """Return the part that puts a request on top of what this person answered."""
+    key = layout.decided_key(principal)
+    record = seen.records[key]
+    earlier = [one for one in json.loads(record.json)["requests"] if one != request] if record.version else []
+    return layout.put(key, record.version, json.dumps({"v": 1, "requests": [request, *earlier][:MAX_DECIDED]}))
+
+
+def refused(seen: Snapshot, click: Click, error: CountersignError, seen_in: Mapping[str, Any] = NOTHING) -> Commit:
     """Return the commit that records a review which did not count, and why."""
-    told = {"verdict": click.verdict, "code": error.code, "detail": error.detail, "shown": click.shown}
-    draft = Draft(click.request, "review.refused", click.who.by, click.who.via, told)
+    told = {"verdict": click.verdict, "shown": click.shown} | ({"seen_in": dict(seen_in)} if seen_in else {})
+    return refusal(seen, error, Draft(click.request, "review.refused", click.who.by, click.who.via, told))
+
+
+def refusal(seen: Snapshot, error: CountersignError, draft: Draft) -> Commit:
+    """Return the commit that records an answer which does not count; `draft` says who gave it, where and to what."""
+    draft = replace(draft, data={**draft.data, "code": error.code, "detail": error.detail})
     return layout.commit(seen.now, drafts=[draft], heads=seen.heads, counts={f"reviews_refused:{error.code}": 1})
 
 
@@ -112,7 +147,7 @@ def granted(request: Request, at: datetime, by: By) -> layout.Part:
 
 def decision(request: Request) -> dict[str, Any]:
     """Return what the record of a decision says: state, why, by whom, under which policy, with which seats filled."""
-    return {
+    told = {
         "state": request.state,
         "because": request.because,
         "decided_by": request.decided_by,
@@ -121,3 +156,5 @@ def decision(request: Request) -> dict[str, Any]:
         "seats": dict(request.ruling.seats),
         "filled": {group: list(people) for group, people in request.tally().filled.items()},
     }
+    lent = {one.reviewer: one.lent_by for one in request.reviews if one.lent_by}
+    return {**told, "lent": lent} if lent else told

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from bot.away import Away
 from bot.custody import Custody
 from bot.desk import Desk
+from bot.directory import Directory
 from bot.identity import Keys
 from bot.reading import Reader
 from bot.refusals import Refusals
+from bot.revocations import Revocations
+from bot.stops import Stops
 from workers.alerts import Alerts
 from workers.data.levels import load_levels
 from workers.policies import Policies
@@ -35,6 +39,10 @@ class Deps:
     reader: Reader
     desk: Desk
     custody: Custody
+    directory: Directory
+    away: Away
+    stops: Stops
+    revocations: Revocations
     keys: Keys
     refusals: Refusals
     alerts: Alerts
@@ -49,14 +57,19 @@ DEPS = web.AppKey("DEPS", Deps)
 def make_deps(settings: Settings, store: Store, alerts: Alerts) -> Deps:
     """Wire the use cases over one store."""
     policies, reader = Policies(store.records, store.signals), Reader(store)
+    directory, custody = Directory(policies), Custody(store, reader)
     secret = settings.delivery_key
     return Deps(
         settings=settings,
         store=store,
         policies=policies,
         reader=reader,
-        desk=Desk(store, policies, load_levels(), reader),
-        custody=Custody(store, reader),
+        desk=Desk(store, policies, load_levels(), reader, directory),
+        custody=custody,
+        directory=directory,
+        away=Away(store, policies, reader),
+        stops=Stops(store, policies, directory),
+        revocations=Revocations(store, reader, custody, directory),
         keys=Keys(store.records),
         refusals=Refusals(store.records),
         alerts=alerts,

@@ -6,25 +6,28 @@ The desk knows ports and pure rules; it does not know HTTP, chat, Redis or AWS.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import secrets
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from approvers import request as requests
 from approvers.action import Action, action_digest
-from approvers.audit import Draft
-from approvers.card import shown_digest
+from approvers.audit import By, Draft
 from approvers.errors import CountersignError, Expired, Forbidden
 from approvers.grant import Plan
 from approvers.ids import handle, request_id
 from approvers.quick import made
-from approvers.quorum import Review
 from approvers.request import Request, RequestState
 from approvers.roster import check_claims
 from approvers.ruling import ActionTable, Facts, Ruling, check_limits, gather, rule, ttl_for, unevaluated
-from bot.commits import MAX_WAITING, Click, refused, reviewed, submitted
+from approvers.seating import not_known
+from bot.commits import MAX_WAITING, Click, refusal, refused, reviewed, submitted
+from bot.directory import UNASKED, Directory, Membership
 from bot.identity import Identity
 from bot.reading import Reader, View
+from bot.standing import decisive, groups_of, with_answer
 from workers import logs
 from workers.policies import Policies, Rulebook
 from workers.providers.plans import plan
@@ -32,6 +35,8 @@ from workers.stores import layout
 from workers.stores.port import Commit, Conflict, Full, Snapshot, Store, Taken, TooLate, transact
 
 TRIES = 20
+NOTE_TRIES = 4
+"""How often the list of what a person answered lately may hold up that answer; then it is left as it is."""
 _log = logs.get_logger(__name__)
 
 
@@ -50,8 +55,11 @@ class KeyReused(CountersignError):
 class Desk:
     """Take what callers and reviewers say."""
 
-    def __init__(self, store: Store, policies: Policies, levels: ActionTable, reader: Reader) -> None:
+    def __init__(
+        self, store: Store, policies: Policies, levels: ActionTable, reader: Reader, directory: Directory
+    ) -> None:  # fmt: skip
         self._records, self._policies, self._levels, self._reader = store.records, policies, levels, reader
+        self._directory = directory
 
     async def submit(self, who: Identity, action: Action, key: str) -> View:
         """Take an ask: the same key finds the first one, an identical waiting ask folds into it.
@@ -64,9 +72,11 @@ class Desk:
         for _ in range(TRIES):
             book = self._policies.current
             request, commit = await self._prepare(book, who, action, key, body)
+            if book.frozen is not None and request.ruling.effect == "allow":
+                return await self._known(book, who, key, body)
             try:
                 await self._records.commit(commit)
-                return _first_view(request)
+                return _changed(request, 1, request.submitted_at)
             except Taken as taken:
                 if taken.name.startswith("handle:"):
                     continue
@@ -86,43 +96,58 @@ class Desk:
 
     async def review(self, click: Click) -> View:
         """Take one review. Every refusal is a record, too, and raises what `approvers.request.review` raises."""
-        key = layout.request_key(click.request)
+        keys = [layout.request_key(click.request), layout.decided_key(click.who.principal)]
+        first = await self._records.read(keys, [click.request])
+        opened = self._reader.parse(first, click.request)
+        found = await self._look_outside(click.who, opened)
+        tries = itertools.count(1)
 
-        def step(seen: Snapshot) -> tuple[Commit | None, CountersignError | Request]:
+        def step(seen: Snapshot) -> tuple[Commit | None, CountersignError | View]:
             book = self._policies.current
-            before = self._reader.parse(seen, click.request)
-            answer = Review(
-                reviewer=click.who.principal,
-                verdict="approve" if click.verdict == "approve" else "deny",
-                reason=click.reason,
-                at=seen.now,
-                groups=tuple(sorted(book.roster.groups_of(click.who.principal))),
-                via=click.who.via,
-            )
+            before = opened if seen is first else self._reader.parse(seen, click.request)
             try:
-                if book.frozen is not None and answer.verdict == "approve":
-                    raise Forbidden(f"Approvals are stopped: {book.frozen}", code="frozen")
-                after = requests.review(before, answer, shown=click.shown, current=shown_digest(before))
+                after = with_answer(book, before, click, found, seen.now)
             except CountersignError as error:
-                return refused(seen, click, error), error
-            return reviewed(book, click, seen, after), after
+                return refused(seen, click, error, found.seen), error
+            note = next(tries) <= NOTE_TRIES
+            version = seen.records[keys[0]].version + 1
+            return reviewed(book, click, seen, after, seen_in=found.seen, note=note), _changed(after, version, seen.now)
 
         try:
             result = await transact(
-                self._records, [key], step, chains=[click.request], refresh=self._policies.refresh
+                self._records, keys, step, chains=[click.request], refresh=self._policies.refresh, first=first
             )  # fmt: skip
         except TooLate as late:
             raise Expired("This request expired while you were answering; nobody's answer counts any more.") from late
         if isinstance(result, CountersignError):
             raise result
-        return await self._reader.look(click.request)
+        return result
+
+    async def turned_away(self, by: By, via: str, request: str, error: CountersignError, verdict: str) -> None:
+        """Record that somebody who is nobody here tried to answer; what there is no request for is only logged."""
+        key = layout.request_key(request)
+        tried = Draft(request, "review.refused", by, via, {"verdict": verdict})
+
+        def step(seen: Snapshot) -> tuple[Commit | None, bool]:
+            known = bool(seen.records[key].version)
+            return (refusal(seen, error, tried) if known else None), known
+
+        if not await transact(self._records, [key], step, chains=[request]):
+            _log.warning("review.refused", code=error.code, known=False)
 
     async def cancel(self, who: Identity, request: str) -> View:
         """Withdraw a waiting request."""
-        groups = self._policies.current.roster.groups_of(who.principal)
-        return await self._settle(
-            who, request, "request.cancelled", lambda one, seen: requests.cancel(one, seen.now, who.principal, groups)
-        )
+        owners = (await self._reader.look(request)).request.facts.owners
+        found = await self._directory.membership(who.principal, [one.removeprefix("group:") for one in owners])
+
+        def change(one: Request, seen: Snapshot) -> Request:
+            try:
+                groups = frozenset(groups_of(self._policies.current, who.principal, found))
+                return requests.cancel(one, seen.now, who.principal, groups)
+            except Forbidden as refusal:
+                raise (not_known(found.unknown) if found.unknown else refusal) from refusal
+
+        return await self._settle(who, request, "request.cancelled", change)
 
     async def consume(self, who: Identity, request: str, digest: str) -> View:
         """Settle an approved action once."""
@@ -153,6 +178,17 @@ class Desk:
         ruling = _ruled(book, facts)
         request = _opened(who, action, planned=planned, facts=facts, ruling=ruling, key=key)
         return request, submitted(book, who, request, key, body)
+
+    async def _look_outside(self, who: Identity, request: Request) -> Membership:
+        """Ask for the members of the groups on whom this answer may hang: before the commit, that no call holds it."""
+        groups = decisive(self._policies.current, request)
+        return await self._directory.membership(who.principal, groups) if groups else UNASKED
+
+    async def _known(self, book: Rulebook, who: Identity, key: str, body: str) -> View:
+        """Return what this key has asked for before; during a freeze a rule alone approves nothing new."""
+        if (known := await self._records.find(layout.idem_name(who.principal, key))) is None:
+            raise Forbidden(f"Approvals are stopped: {book.frozen}", code="frozen")
+        return await self._replayed(known, body)
 
     async def _replayed(self, value: str, body: str) -> View:
         request, _, first = value.partition(" ")
@@ -218,11 +254,11 @@ def _ruled(book: Rulebook, facts: Facts) -> Ruling:
         return unevaluated(type(error).__name__, sha256=book.policy_sha256)
 
 
-def _first_view(request: Request) -> View:
-    """Return what was just stored, without reading it back."""
+def _changed(request: Request, version: int, at: datetime) -> View:
+    """Return what was just stored, without reading it back; `version` is the request's."""
     if layout.opens_grant(request):
-        return View(request, requests.open_grant(request, request.submitted_at), 1, 1)
-    return View(request, None, 1)
+        return View(request, requests.open_grant(request, at), version, 1)
+    return View(request, None, version)
 
 
 def _fingerprint(action: Action) -> str:

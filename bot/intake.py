@@ -36,6 +36,7 @@ from bot.incoming import (
 from bot.problems import Problem
 from bot.reading import NotFound, View
 from bot.routes import Called, Route
+from bot.standing import groups_of
 from bot.wire import AskBody, ConsumeBody, EmptyBody, RequestAnswer, RequestList, ReviewBody
 from workers.policies import NotConfigured
 
@@ -146,15 +147,18 @@ class Intake:
     async def own(self, request: web.Request, who: Identity) -> View:
         """Return the request of the path, if the caller may read it. Raises NotFound, so that ids cannot be probed."""
         view = await self._reader.look(await self._id(request))
-        if not may_read(who, view.request, self._groups(who)):
+        if not may_read(who, view.request, await self._groups(who, view.request)):
             raise NotFound(f"There is no request {view.request.id} of {who.principal}.")
         return view
 
     async def _id(self, request: web.Request) -> str:
         return await self._reader.by_handle(request.match_info["id"])
 
-    def _groups(self, who: Identity) -> frozenset[str]:
-        return self._deps.policies.current.roster.groups_of(who.principal) if who.is_person else frozenset()
+    async def _groups(self, who: Identity, request: Request) -> frozenset[str]:
+        """Return the person's groups, those kept elsewhere included where one of them owns the caller that asked."""
+        owners = [one.removeprefix("group:") for one in request.facts.owners]
+        found = await self._deps.directory.membership(who.principal, owners)
+        return frozenset(groups_of(self._deps.policies.current, who.principal, found))
 
     def _answer(self, view: View, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
         return json_response(_body(view), status, headers)
@@ -185,7 +189,7 @@ def _asking(intake: Intake) -> Sequence[Route]:
                 "Idempotency-Key": (True, "1 to 200 printable characters; the same on each retry of one ask."),
                 "Prefer": (False, "`wait=N`: answer once the request is settled, after N seconds at the latest."),
             },
-            problems=("not_built", "inadmissible", *claims, *key, "too_many_waiting", "not_evaluated"),
+            problems=("not_built", "inadmissible", "frozen", *claims, *key, "too_many_waiting", "not_evaluated"),
             refusals="ask.refused",
         ),
         _change(intake.cancel, "cancel", "Withdraw a request", EmptyBody, ANY, "forbidden", "already_decided"),
@@ -232,7 +236,7 @@ def _deciding(intake: Intake) -> Sequence[Route]:
     refusals = ("people_only", "four_eyes", "no_seat", "already_reviewed", "frozen")
     review = _change(
         intake.review, "reviews", "Approve or deny, as a person", ReviewBody, frozenset({"review"}),
-        *refusals, "already_decided", "expired", "outdated_card",
+        *refusals, "already_decided", "expired", "outdated_card", "membership_unknown",
     )  # fmt: skip
     return (
         replace(review, refusals=None),  # the desk records them, in the request's own chain

@@ -13,6 +13,7 @@ from approvers.answer import grant_answer
 from approvers.errors import Malformed, NotBuilt
 from approvers.grant import LIVE, GrantState
 from approvers.ids import grant_of
+from approvers.targets import Target
 from bot.custody import Collected
 from bot.deps import Deps
 from bot.identity import Identity, Scope
@@ -33,6 +34,7 @@ class IntakeGrants:
 
     def __init__(self, deps: Deps) -> None:
         self._reader, self._custody, self._delivery = deps.reader, deps.custody, deps.delivery
+        self._revocations = deps.revocations
 
     async def listed(self, request: web.Request, who: Identity) -> web.Response:
         """Answer with the live grants: all for those who oversee, else the caller's own."""
@@ -68,15 +70,9 @@ class IntakeGrants:
     async def revoke(self, request: web.Request, who: Identity) -> web.Response:
         """Take a grant away."""
         body = await read_model(request, RevokeBody)
-        return _answer(await self._custody.revoke(who, await self._id(request), body.reason))
-
-    async def revoke_many(self, _request: web.Request, _who: Identity) -> web.Response:
-        """Refuse: many at once is not built yet."""
-        raise NotBuilt("revoking by actor, principal, role or all is not built yet; revoke grants one by one")
-
-    async def freeze(self, _request: web.Request, _who: Identity) -> web.Response:
-        """Refuse: freezing is not built yet."""
-        raise NotBuilt("freezing approvals and mints is not built yet; revoke grants one by one")
+        grant_id = await self._id(request)
+        await self._revocations.check(who, Target("grant", grant_id))
+        return _answer(await self._custody.revoke(who, grant_id, body.reason))
 
     async def _id(self, request: web.Request) -> str:
         return grant_of(await self._reader.by_handle(request.match_info["id"]))
@@ -112,17 +108,11 @@ def routes(grants: IntakeGrants) -> Sequence[Route]:
         Route("POST", "release", grants.release, "Give a grant back early", caller, AS_IT_STANDS, EmptyBody,
               problems=("not_your_grant",)),
         Route("POST", "revoke", grants.revoke, "Take a grant away", frozenset({"review", "operate"}), AS_IT_STANDS,
-              RevokeBody),
+              RevokeBody, problems=("not_a_reviewer", "membership_unknown")),
     )  # fmt: skip
-    later = (
-        ("POST", "/v1/revocations", grants.revoke_many, "Revoke many grants (not built yet)"),
-        ("POST", "/v1/freeze", grants.freeze, "Stop approvals and mints (not built yet)"),
-        ("DELETE", "/v1/freeze", grants.freeze, "Let approvals and mints go on (not built yet)"),
-    )
     return (
         _listing(grants),
         *(replace(one, path=f"/v1/grants/{{id}}/{one.path}", refusals="call.refused") for one in changes),
-        *(Route(*words, frozenset({"operate"}), {}, problems=("not_built",)) for words in later),
     )
 
 

@@ -32,6 +32,8 @@ COUNTERS = {
     "reviews_refused": ("code", "Reviews that did not count."),
     "refused": ("code", "Asks and calls refused before they changed anything."),
     "alerts": ("kind", "Alerts raised."),
+    "cards": ("what", "Cards posted, updated, and lost track of."),
+    "slack_errors": ("what", "What went wrong between Slack and here, in both directions."),
 }
 HISTOGRAMS = {
     "decision_seconds": "From the ask to its decision.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -126,6 +127,12 @@ class Reader:
         """Return every request whose grant has not ended, oldest first."""
         members = await self._store.records.members(layout.LIVE_INDEX, limit=MOST)
         return [view for view in await self.views([request_of(one) for one in members]) if view.grant is not None]
+
+    async def decided(self, principal: str) -> list[View]:
+        """Return what a person answered lately, newest first."""
+        key = layout.decided_key(principal)
+        record = (await self._store.records.read([key])).records[key]
+        return await self.views(json.loads(record.json)["requests"]) if record.version else []
 
     async def views(self, requests: Iterable[str]) -> list[View]:
         """Return many requests as they stand; each once, read in batches that hold the store for a moment only."""

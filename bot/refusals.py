@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -63,9 +63,23 @@ class Refusals:
 
     async def stranger(self, source: str) -> None:
         """Count a caller without a valid key, and record its source once a minute."""
-        await self._quietly(self._count(source))
 
-    async def _count(self, source: str) -> None:
+        def told(count: int) -> Draft:
+            data = {"source": source, "failures": count}
+            return Draft(SYSTEM, "sign_in.refused", By(None, "api", "unknown"), "api", data)
+
+        await self._quietly(self._count(source, told))
+
+    async def outsider(self, by: By, via: str, route: str, told: Told) -> None:
+        """Count an account that chat vouches for but that is nobody here, and record it once a minute."""
+
+        def drafted(count: int) -> Draft:
+            data = {"principal": None, "route": route, "source": by.sub, "failures": count, **_words(told)}
+            return Draft(SYSTEM, "call.refused", by, via, data)
+
+        await self._quietly(self._count(f"{by.iss} {by.sub}", drafted))
+
+    async def _count(self, source: str, drafted: Callable[[int], Draft]) -> None:
         if len(self._counted) >= REMEMBERED:  # a flood from everywhere: what matters is in the log by now
             self._counted.clear()
         self._counted[source] = self._counted.get(source, 0) + 1
@@ -76,7 +90,7 @@ class Refusals:
             return
         self._told.add(source)
         count = self._counted.pop(source)
-        await self._write([STRANGERS], lambda seen: (_stranger(seen, source, count), None))
+        await self._write([STRANGERS], lambda seen: (_stranger(seen, source, drafted(count), count), None))
 
     async def _write(self, keys: list[str], step: Step[None]) -> None:
         async with self._turn:
@@ -92,7 +106,7 @@ class Refusals:
             _log.error("refusal.not_recorded", exc_info=error)
 
 
-def _stranger(seen: Snapshot, source: str, count: int) -> Commit | None:
+def _stranger(seen: Snapshot, source: str, draft: Draft, count: int) -> Commit | None:
     """Return the commit of one stranger's record, unless this minute has it, or enough, already."""
     record, minute = seen.records[STRANGERS], _minute_of(seen.now)
     before: Mapping[str, Any] = json.loads(record.json) if record.version else {}
@@ -100,11 +114,10 @@ def _stranger(seen: Snapshot, source: str, count: int) -> Commit | None:
     if source in sources or len(sources) >= A_MINUTE:
         return None
     text = json.dumps({"v": 1, "minute": minute, "sources": [*sources, source]})
-    data = {"source": source, "failures": count}
     return layout.commit(
         seen.now,
         layout.put(STRANGERS, record.version, text),
-        drafts=[Draft(SYSTEM, "sign_in.refused", By(None, "api", "unknown"), "api", data)],
+        drafts=[draft],
         heads=seen.heads,
         counts={"strangers": count},
     )

@@ -101,8 +101,13 @@ class Sessions:
     def __init__(self, records: Records) -> None:
         self._records = records
 
-    async def invite(self, principal: str, *, by: str) -> tuple[str, Link]:
-        """Make a link for `user:NAME`; its secret is returned once. `by` is who makes it, as recorded."""
+    async def invite(
+        self, principal: str, *, by: str, proof: By | None = None, via: str = "command"
+    ) -> tuple[str, Link]:
+        """Make a link for `user:NAME`; its secret is returned once.
+
+        `by` is who makes it, as recorded; `proof` how that is known (None: an operator at the store), `via` where.
+        """
         token = new_token("link")
         hashed = hash_key(token)
 
@@ -115,7 +120,7 @@ class Sessions:
                 expires_at=seen.now + LINK_LASTS,
             )
             told = {"link": link.id, "person": principal, "expires_at": stamp(link.expires_at)}
-            draft = Draft(SYSTEM, "link.made", By(by, "operator", by), "command", told)
+            draft = Draft(SYSTEM, "link.made", proof or By(by, "operator", by), via, told)
             return _put(seen, f"link:{hashed}", link, draft), link
 
         return token, await transact(self._records, [f"link:{hashed}"], step, chains=[SYSTEM])

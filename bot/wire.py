@@ -47,6 +47,27 @@ class RevokeBody(_Body):
     reason: Reason = ""
 
 
+class TargetBody(_Body):
+    """What to take away: one grant (by an id of it or of its request, or its handle), or all of a kind."""
+
+    kind: Literal["grant", "actor", "principal", "role", "all"]
+    name: Annotated[str, StringConstraints(max_length=200), Field(description="Empty for `all`.")] = ""
+
+
+class RevocationBody(_Body):
+    """What is taken away, and why. With `dry_run` nothing is: the answer says what would be."""
+
+    target: TargetBody
+    reason: Reason = ""
+    dry_run: bool = False
+
+
+class FreezeBody(_Body):
+    """Why approvals and mints stop, or go on."""
+
+    reason: Annotated[str, StringConstraints(max_length=500)] = ""
+
+
 class EmptyBody(_Body):
     """Nothing: `{}`, or no body at all."""
 
@@ -168,6 +189,29 @@ class GrantList(_Answer):
     """Grants, oldest first."""
 
     grants: list[GrantAnswer]
+
+
+class RevocationAnswer(_Answer):
+    """What a revocation hits, oldest first, as it stands: a grant has ended when its state says so, with proof.
+
+    `hint` says what else there is to do, such as to freeze first: new grants are not hit by what was asked before them.
+    """
+
+    target: TargetBody
+    dry_run: bool
+    frozen: bool
+    hint: str | None
+    grants: list[GrantAnswer]
+
+
+class FreezeAnswer(_Answer):
+    """How the switch stands: on or off, since when, by whom and why. `changed`: whether this call has moved it."""
+
+    on: bool
+    why: str
+    by: str | None
+    at: AwareDatetime | None
+    changed: bool
 
 
 class OpenCredential(_Answer):

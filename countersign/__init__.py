@@ -34,7 +34,7 @@ from countersign.errors import (
     Unreachable,
     outcome,
 )
-from countersign.models import Access, Actor, Ask, Credential, Grant, Proof, Request, Review, Risk
+from countersign.models import Access, Actor, Ask, Credential, Freeze, Grant, Proof, Request, Review, Revocation, Risk
 
 __all__ = [
     "Access",
@@ -52,6 +52,7 @@ __all__ = [
     "Credential",
     "Denied",
     "Expired",
+    "Freeze",
     "Grant",
     "GrantEnded",
     "InvalidRequest",
@@ -64,6 +65,7 @@ __all__ = [
     "Proof",
     "Request",
     "Review",
+    "Revocation",
     "Risk",
     "ServerTrouble",
     "StillPending",

@@ -14,12 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from pydantic import ValidationError
 
 from approvers.ids import grant_of, request_of
+from approvers.targets import Target
 from countersign import delivery
 from countersign.errors import BadAnswer, BadSetting, CannotOpen, Conflict
-from countersign.models import Ask, Credential, Grant, Request
+from countersign.models import Ask, Credential, Freeze, Grant, Request, Revocation
 from countersign.transport import Call, Transport
 
-M = TypeVar("M", Request, Grant, Credential)
+M = TypeVar("M", Request, Grant, Credential, Freeze, Revocation)
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 50
 """How long one poll may be held: proxies commonly cut what is idle for 60 s."""
@@ -216,20 +217,27 @@ class AsyncClient:
             raise BadAnswer("The answer holds no records.")
         return records
 
-    async def revocations(self, selector: Mapping[str, str], *, dry_run: bool = False) -> dict[str, Any]:
-        """Take away one, an actor's, a principal's, a role's, or all grants."""
-        return await self._plain("POST", "/v1/revocations", {**selector, "dry_run": dry_run})
+    async def revocations(self, target: str | Target, *, reason: str = "", dry_run: bool = False) -> Revocation:
+        """Take away one grant, or all of an actor, a principal or a role, or all there is.
 
-    async def freeze(self, reason: str) -> dict[str, Any]:
-        """Stop approvals and mints."""
-        return await self._plain("POST", "/v1/freeze", {"reason": reason})
+        What comes back is being ended; `ending.follow` waits until the end of each is proven.
 
-    async def unfreeze(self, reason: str) -> dict[str, Any]:
+        Args:
+            target: an id, a handle, `actor:NAME`, `principal:NAME`, `role:NAME`, or `all`.
+            reason: why; it goes into the log.
+            dry_run: only say what would be hit.
+        """
+        named = target if isinstance(target, Target) else Target.parse(target)
+        body = {"target": {"kind": named.kind, "name": named.name}, "reason": reason, "dry_run": dry_run}
+        return _read(Revocation, await self._transport.call(Call("POST", "/v1/revocations", body)))
+
+    async def freeze(self, reason: str) -> Freeze:
+        """Stop approvals and mints. What is frozen already stays so, with its first reason."""
+        return _read(Freeze, await self._transport.call(Call("POST", "/v1/freeze", {"reason": reason})))
+
+    async def unfreeze(self, reason: str = "") -> Freeze:
         """Let approvals and mints go on."""
-        return await self._plain("DELETE", "/v1/freeze", {"reason": reason})
-
-    async def _plain(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return await self._transport.call(Call(method, path, body))
+        return _read(Freeze, await self._transport.call(Call("DELETE", "/v1/freeze", {"reason": reason})))
 
     def _key_for(self, ask: Ask, sealed: bool) -> X25519PrivateKey | None:
         if ask.access is None or ask.public_key is not None:

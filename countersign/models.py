@@ -14,7 +14,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from approvers.action import MAX_TTL_SECONDS, Access, ActionName, Actor, Level, Resource, Token
 
-__all__ = ["Access", "Actor", "Ask", "Credential", "Grant", "Proof", "Request", "Review", "Risk"]
+__all__ = [
+    "Access", "Actor", "Ask", "Credential", "Freeze", "Grant", "Proof", "Request", "Review", "Revocation", "Risk",
+]  # fmt: skip
 
 TERMINAL_GRANT = frozenset({"REVOKED", "FAILED"})
 UNSETTLED_GRANT = frozenset({"PENDING", "MINTING"})
@@ -90,6 +92,8 @@ class Proof(_Answer):
     kind: str
     at: datetime | None = None
     seconds: float | None = None
+    refused: int | None = None
+    asked: int | None = None
 
 
 class Grant(_Answer):
@@ -104,6 +108,8 @@ class Grant(_Answer):
     ttl_seconds: int | None = None
     ends_at: datetime | None = None
     ending: dict[str, Any] | None = None
+    trouble: str | None = None
+    failure: str | None = None
     proof: Proof | None = None
 
     @property
@@ -115,6 +121,26 @@ class Grant(_Answer):
     def over(self) -> bool:
         """Tell whether it is in a terminal state."""
         return self.state in TERMINAL_GRANT
+
+
+class Revocation(_Answer):
+    """What a revocation hits, oldest first; `hint` says what else there is to do."""
+
+    target: dict[str, str]
+    dry_run: bool
+    frozen: bool
+    hint: str | None = None
+    grants: list[Grant]
+
+
+class Freeze(_Answer):
+    """How the switch stands that stops approvals and mints; `changed`: whether this call has moved it."""
+
+    on: bool
+    why: str = ""
+    by: str | None = None
+    at: datetime | None = None
+    changed: bool = False
 
 
 class Request(_Answer):

@@ -13,12 +13,17 @@ from pathlib import Path
 from approvers.grant import GRANT_EVENTS, GRANT_TABLE
 from approvers.machine import Table
 from approvers.request import REQUEST_EVENTS, REQUEST_TABLE, SUBMIT
+from bot.commands import Command, Commands
+from bot.deps import make_deps
 from bot.metrics import COUNTERS, HISTOGRAMS
-from workers.config import describe
+from countersign.ops.manifest import COMMAND, EVENTS, MATCH_EMAIL, SCOPES
+from workers.alerts import LogAlerts
+from workers.config import describe, load
 from workers.providers import documents
+from workers.stores.memory import memory_store
 
 ROOT = Path(__file__).parents[1]
-FILES = ("README.md", "docs/aws.md", "docs/operating.md")
+FILES = ("README.md", "docs/aws.md", "docs/operating.md", "docs/slack.md")
 ACCOUNT = "123456789012"
 MINTER = f"arn:aws:iam::{ACCOUNT}:role/countersign-minter"
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/countersign-boundary"
@@ -43,6 +48,25 @@ def figures() -> str:
     rows = [(f"`countersign_{name}_total{{{label}}}`", meaning) for name, (label, meaning) in COUNTERS.items()]
     rows += [(f"`countersign_{name}`", meaning) for name, meaning in HISTOGRAMS.items()]
     return _table(("Metric", "Meaning"), rows)
+
+
+def chat_commands() -> Mapping[str, Command]:
+    """Return the table of commands in chat, as the product has it."""
+    return Commands(make_deps(load({"COUNTERSIGN_REDIS_URL": "redis://localhost"}), memory_store(), LogAlerts()))._table
+
+
+def commands() -> str:
+    rows = [(f"`{COMMAND} {f'{name} {one.usage}'.strip()}`", one.about) for name, one in chat_commands().items()]
+    return _table(("Write", "For"), rows)
+
+
+def scopes() -> str:
+    rows = [(f"`{name}`", f"{why}") for name, why in SCOPES.items()]
+    return _table(("Scope", "For"), [*rows, (f"`{MATCH_EMAIL}`", "only with `--match-email`: know people by address")])
+
+
+def events() -> str:
+    return _table(("Event", "For"), [(f"`{name}`", why) for name, (_, why) in EVENTS.items()])
 
 
 def boundary() -> str:
@@ -70,6 +94,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "grants": grants,
     "settings": settings,
     "figures": figures,
+    "commands": commands,
+    "scopes": scopes,
+    "events": events,
     "boundary": boundary,
     "trust": trust,
     "minter": minter,

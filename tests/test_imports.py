@@ -97,7 +97,7 @@ def test_each_part_imports_only_what_its_extra_brings() -> None:
     allowed = {
         "approvers": declared(),
         "countersign": declared(),
-        "bot": declared("server"),
+        "bot": declared("server", "slack"),
         "workers": declared("server", "aws"),
     }
     allowed["workers"] |= {"botocore"}  # comes with boto3, at the version that boto3 names
@@ -126,6 +126,19 @@ def loaded_by(*modules: str) -> set[str]:
 
 def test_the_web_process_loads_no_aws_sdk() -> None:
     assert not loaded_by("bot.app", "bot.__main__") & {"boto3", "botocore"}
+
+
+def test_the_web_process_loads_no_slack_before_it_is_set_up() -> None:
+    """Without the extra `slack`, everything but Slack works."""
+    assert not loaded_by("bot.app", "bot.__main__", "bot.postings") & {"slack_bolt", "slack_sdk"}
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["slack_incoming", "slack_parts", "slack_blocks", "slack_views", "slack_text", "slack_accounts", "slack_claims"],
+)
+def test_what_slacks_listeners_are_made_of_needs_no_slack(module: str) -> None:
+    assert not loaded_by(f"bot.surfaces.{module}") & {"slack_bolt", "slack_sdk"}
 
 
 @pytest.mark.parametrize("module", ["countersign", "countersign.client", "countersign.cli", "countersign.run"])

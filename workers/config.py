@@ -152,7 +152,21 @@ def _contradictions(settings: Settings) -> list[str]:
         faults.append("COUNTERSIGN_PUBLIC_URL is missing: COUNTERSIGN_HOST is open to others, so write https://name")
     if settings.alert_webhook_url and settings.alert_shape == "pagerduty" and not settings.alert_routing_key:
         faults.append("COUNTERSIGN_ALERT_ROUTING_KEY is missing: PagerDuty takes no event without it")
-    return faults
+    return faults + _slack_faults(settings)
+
+
+def _slack_faults(settings: Settings) -> list[str]:
+    """Find half a Slack: one token speaks to Slack, one secret more is needed to hear it."""
+    bot, signing, app = settings.slack_bot_token, settings.slack_signing_secret, settings.slack_app_token
+    if bot and not signing and not app:
+        return [
+            "COUNTERSIGN_SLACK_SIGNING_SECRET or COUNTERSIGN_SLACK_APP_TOKEN is missing: Countersign could post to "
+            "Slack and not hear a click. Set the secret for HTTP, the token for Socket Mode"
+        ]
+    if (signing or app) and not bot:
+        lone = "SIGNING_SECRET" if signing else "APP_TOKEN"
+        return [f"COUNTERSIGN_SLACK_BOT_TOKEN is missing: set it, or unset COUNTERSIGN_SLACK_{lone} for no Slack"]
+    return []
 
 
 def _identity_faults(settings: Settings, who: str) -> list[str]:

@@ -12,9 +12,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from approvers import away
 from approvers.audit import SYSTEM, By, Draft
+from approvers.away import Lent
 from approvers.errors import CountersignError
 from approvers.policy import Policy, check_together, parse_policy
 from approvers.roster import Roster, parse_roster
@@ -22,7 +24,9 @@ from approvers.times import stamp
 from workers.stores import layout
 from workers.stores.port import Commit, Records, Signals, Snapshot, Unavailable, Versioned, transact
 
-KEYS = (layout.POLICY, layout.ROSTER, layout.FREEZE)
+__all__ = ["KEYS", "Applied", "Lent", "NotConfigured", "Policies", "Rulebook", "apply"]
+
+KEYS = (layout.POLICY, layout.ROSTER, layout.FREEZE, layout.AWAY)
 LOOK_AGAIN = timedelta(seconds=5)
 
 
@@ -39,6 +43,7 @@ class Rulebook:
     Attributes:
         texts: the files as applied, by record key.
         frozen: why approvals and mints are stopped; None while they are not.
+        delegations: who has lent their seats to whom, by the roster and by themselves; those that are over, too.
     """
 
     policy: Policy
@@ -48,6 +53,30 @@ class Rulebook:
     versions: Mapping[str, int]
     texts: Mapping[str, str]
     frozen: str | None
+    delegations: tuple[Lent, ...] = ()
+
+    def lenders(self, person: str, now: datetime) -> tuple[str, ...]:
+        """Return whose seats `person` may fill now, besides their own: bare names in order."""
+        return away.lenders(self.delegations, person.removeprefix("user:"), now)
+
+    def stand_ins(
+        self, seats: Mapping[str, int], now: datetime, outside: Mapping[str, frozenset[str]] | None = None
+    ) -> tuple[str, ...]:
+        """Return who answers for whom in these seats, one line each: `bob answers for ana until 23 Nov`.
+
+        `outside` adds people of groups that are kept elsewhere, where the caller has looked; the roster's are known.
+        """
+        more = {name for group in seats for name in (outside or {}).get(group, ())}
+        last: dict[tuple[str, str], datetime] = {}
+        for one in self.delegations:
+            if now <= one.until and (one.giver in more or self.roster.groups_of(one.giver) & seats.keys()):
+                pair = (one.taker, one.giver)
+                last[pair] = max(one.until, last.get(pair, one.until))
+        zone = self.policy.zone
+        return tuple(
+            f"{taker} answers for {giver} until {until.astimezone(zone):%-d %b}"
+            for (taker, giver), until in sorted(last.items())
+        )
 
 
 class Policies:
@@ -149,16 +178,26 @@ def _text(seen: Versioned) -> str:
 
 
 def _book(snapshot: Snapshot, versions: Mapping[str, int]) -> Rulebook | None:
-    policy, roster, freeze = (snapshot.records[key] for key in KEYS)
+    policy, roster, freeze, _ = (snapshot.records[key] for key in KEYS)
     if not policy.version or not roster.version:
         return None
     policy_record, roster_record = json.loads(policy.json), json.loads(roster.json)
+    rules, people = parse_policy(policy_record["text"]), parse_roster(roster_record["text"])
     return Rulebook(
-        policy=parse_policy(policy_record["text"]),
+        policy=rules,
         policy_sha256=policy_record["sha256"],
-        roster=parse_roster(roster_record["text"]),
+        roster=people,
         roster_sha256=roster_record["sha256"],
         versions=versions,
         texts={layout.POLICY: policy_record["text"], layout.ROSTER: roster_record["text"]},
         frozen=json.loads(freeze.json)["why"] if freeze.version and json.loads(freeze.json)["on"] else None,
+        delegations=_delegations(rules, people, snapshot.records[layout.AWAY]),
     )
+
+
+def _delegations(rules: Policy, people: Roster, record: Versioned) -> tuple[Lent, ...]:
+    """Return what the file lends and what people lend by themselves, among those whom the roster still knows."""
+    lent = [Lent(one.giver, one.taker, away.end_of_day(one.until, rules.zone)) for one in people.delegations]
+    for one in json.loads(record.json)["away"] if record.version else ():
+        lent.append(Lent(one["from"], one["to"], datetime.fromisoformat(one["until"]).astimezone(rules.zone)))
+    return tuple(one for one in lent if {one.giver, one.taker} <= people.persons.keys())

@@ -7,6 +7,7 @@ else; rules and people are applied with `countersign apply`.
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from workers.vault import DeliveryKey, parse_public_key
 
 PREFIX = "COUNTERSIGN_"
 ProviderName = Literal["aws", "dry_run"]
+_SIGNING_SECRET = re.compile(r"[!-~]{16,256}")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,36 @@ def _check_webhook(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _check_bot_token(secret: SecretStr) -> SecretStr:
+    return _check_start(secret, "xoxb-", "not a bot token")
+
+
+def _check_app_token(secret: SecretStr) -> SecretStr:
+    return _check_start(secret, "xapp-", "not an app-level token")
+
+
+def _check_start(secret: SecretStr, start: str, fault: str) -> SecretStr:
+    text = secret.get_secret_value()
+    if not text.startswith(start) or not text.isascii() or any(char.isspace() for char in text):
+        raise ValueError(fault)
+    return secret
+
+
+def _check_signing_secret(secret: SecretStr) -> SecretStr:
+    if _SIGNING_SECRET.fullmatch(secret.get_secret_value()) is None:
+        raise ValueError("not a signing secret")
+    return secret
+
+
+def _check_slack_api(text: str) -> str:
+    parts = urlsplit(_check_http(text))
+    if parts.query or parts.fragment:
+        raise ValueError("an address with a query or fragment")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ValueError("the bot token would travel unencrypted")
+    return text.rstrip("/")
+
+
 def _check_delivery_key(secret: SecretStr) -> SecretStr:
     DeliveryKey.parse(secret.get_secret_value())
     return secret
@@ -92,6 +124,10 @@ RedisUrl = Annotated[SecretStr, AfterValidator(_check_redis)]
 HttpUrl = Annotated[str, AfterValidator(_check_http)]
 PublicUrl = Annotated[str, AfterValidator(_check_public)]
 WebhookUrl = Annotated[SecretStr, AfterValidator(_check_webhook)]
+BotToken = Annotated[SecretStr, AfterValidator(_check_bot_token)]
+AppToken = Annotated[SecretStr, AfterValidator(_check_app_token)]
+SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing_secret)]
+SlackApiUrl = Annotated[str, AfterValidator(_check_slack_api)]
 DeliveryKeyText = Annotated[SecretStr, AfterValidator(_check_delivery_key)]
 DeliveryPublicKeyText = Annotated[str, AfterValidator(_check_delivery_public_key)]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
@@ -99,6 +135,9 @@ Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
 _REDIS = "write redis://[:password@]host:port/0, rediss://… for TLS, or unix://[:password@]/path"
 _BOTH = "set it together with the other half of the key"
 _PROFILE = "write a profile's name"
+_BOT_FORM = "write the xoxb-… of the app's page OAuth & Permissions"
+_SIGNING = "write the signing secret of the app's page Basic Information"
+_APP_FORM = "write an xapp-… with connections:write, of the app's page Basic Information"
 _KEYPAIR = "make both halves with: python -m workers.vault"
 
 
@@ -162,6 +201,18 @@ class Settings(BaseSettings):
     alert_routing_key: Annotated[
         SecretStr | None, About("PagerDuty's routing key.", "write the integration key of an Events API v2 service")
     ] = None
+    slack_bot_token: Annotated[
+        BotToken | None, About("Slack: the app's bot token. Unset: no Slack.", _BOT_FORM, "web")
+    ] = None
+    slack_signing_secret: Annotated[
+        SigningSecret | None, About("Slack over HTTP: proves that a call is Slack's.", _SIGNING, "web")
+    ] = None
+    slack_app_token: Annotated[
+        AppToken | None, About("Slack's Socket Mode, where Slack cannot reach this process.", _APP_FORM, "web")
+    ] = None
+    slack_api_url: Annotated[
+        SlackApiUrl, About("Slack's Web API, if not the usual one.", "write https://… (http: loopback)", "web")
+    ] = "https://slack.com/api"
     demo: Annotated[bool, About("Offer a chooser of demo people; loopback only.", "write true or false", "web")] = False
     lease_seconds: Annotated[
         int,

@@ -28,7 +28,7 @@ from bot.surfaces.console_mold import Mold
 from bot.surfaces.console_pages import Page, Pages
 from bot.surfaces.console_shell import Shell, bounce
 from bot.surfaces.console_signin import SignIn
-from bot.surfaces.console_words import name, place
+from bot.telling import name, place
 
 STATIC = Path(__file__).parent / "static"
 ID = r"{id:[A-Za-z0-9_]{1,40}}"

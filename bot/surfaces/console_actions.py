@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from approvers.card import progress
+from approvers.card import DENY_PRESETS, progress
 from approvers.errors import CountersignError, Inadmissible, Malformed
 from approvers.grant import GrantState
 from approvers.ids import request_of
 from approvers.request import RequestState
+from approvers.targets import Target
 from bot.commits import Click
 from bot.deps import Deps
 from bot.reading import View
@@ -20,12 +21,6 @@ from bot.surfaces.console_guard import FORM, SIGNED_IN, SignedOut
 from bot.surfaces.console_notes import Note
 from workers.stores.port import Conflict
 
-PRESETS = {
-    "too_broad": "Too broad, ask narrower.",
-    "not_now": "Not now.",
-    "unknown_agent": "Unknown agent.",
-}
-"""Reasons for a denial that take one click; the agent reads them."""
 MAX_REASON = 4_000
 
 
@@ -55,6 +50,7 @@ class Actions:
         who, grant_id = request[SIGNED_IN], request.match_info["id"]
 
         async def take() -> str:
+            await self._deps.revocations.check(who.identity, Target("grant", grant_id))
             return _revoked(await self._deps.custody.revoke(who.identity, grant_id, "revoked in the console"))
 
         return self._back(request, who, await _noted(request_of(grant_id), take))
@@ -86,7 +82,7 @@ def reason_of(request: web.Request) -> str:
     if len(typed) > MAX_REASON:
         detail = f"The reason has {len(typed):,} characters; at most {MAX_REASON:,} are taken."
         raise Inadmissible(detail, field="reason")
-    return " ".join(part for part in (PRESETS.get(str(form.get("preset", "")), ""), typed) if part)
+    return " ".join(part for part in (DENY_PRESETS.get(str(form.get("preset", "")), ""), typed) if part)
 
 
 def _reviewed(view: View, verdict: str) -> str:

@@ -20,7 +20,7 @@ from approvers.times import stamp
 from bot.deps import Deps
 from bot.reading import NotFound, View
 from bot.surfaces.console_mold import Mold
-from bot.surfaces.console_words import name, tell
+from bot.telling import name, tell
 from workers.policies import KEYS
 from workers.stores import layout
 from workers.stores.port import Log

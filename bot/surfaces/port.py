@@ -25,7 +25,7 @@ class Unreachable(SurfaceError):
 
 
 class OutcomeUnknown(SurfaceError):
-    """The post may have arrived: it is tried once more, and a double is adopted."""
+    """It may have arrived. A post is tried once more, and a double is adopted; an update is simply made again."""
 
 
 class Refused(SurfaceError):
@@ -50,11 +50,19 @@ class Surface(Protocol):
         ...
 
     async def post(self, channel: str, card: Card) -> MessageRef:
-        """Post a new card and return where it is."""
+        """Post a new card and return where it is.
+
+        `channel` is a place's channel, or a person's account for a direct message; the answer names the channel in
+        which the platform has put it.
+        """
         ...
 
     async def update(self, ref: MessageRef, card: Card) -> None:
         """Make a posted card show the present state."""
+        ...
+
+    async def reply(self, ref: MessageRef, text: str) -> None:
+        """Add one line to the thread of a posted card. `text` is plain: the surface escapes it for its own markup."""
         ...
 
     async def tell(self, account: str, text: str) -> None:

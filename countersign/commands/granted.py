@@ -48,20 +48,6 @@ def release(grant: GrantId, url: Url = None, json_: Json = False) -> None:
     _put_grant(perform(url, work), json_)
 
 
-def revoke(
-    grant: GrantId,
-    reason: Annotated[str, typer.Option(help="Why; it goes into the log.")] = "",
-    url: Url = None,
-    json_: Json = False,
-) -> None:
-    """Take a grant away. Its credential is dead when the state is REVOKED, not before."""
-
-    async def work(client: AsyncClient) -> Grant:
-        return await client.revoke(grant, reason)
-
-    _put_grant(perform(url, work), json_)
-
-
 def credential_process(grant: GrantId, url: Url = None) -> None:
     """Print a grant's credential, as `credential_process` in an AWS config file wants it."""
 
@@ -70,19 +56,6 @@ def credential_process(grant: GrantId, url: Url = None) -> None:
         if (trouble := outcome(request)) is not None:
             raise trouble
         return process_output(request, await client.credential(request))
-
-    put_json(perform(url, work))
-
-
-def freeze(
-    reason: Annotated[str, typer.Argument(help="Why.")],
-    off: Annotated[bool, typer.Option("--off", help="Let approvals and mints go on.")] = False,
-    url: Url = None,
-) -> None:
-    """Stop all approvals and mints."""
-
-    async def work(client: AsyncClient) -> dict[str, Any]:
-        return await (client.unfreeze(reason) if off else client.freeze(reason))
 
     put_json(perform(url, work))
 

@@ -27,7 +27,7 @@ from workers.policies import Applied, apply
 from workers.stores import layout
 from workers.stores.port import Store
 
-ROSTER_SECTIONS = frozenset({"person", "group", "caller", "account", "role", "place", "delegation"})
+ROSTER_SECTIONS = frozenset({"person", "group", "caller", "account", "role", "place", "delegation", "slack"})
 POLICY_SECTIONS = frozenset({"version", "default", "default_quorum", "quorum", "ladder", "limits", "risk", "rule"})
 NAMES = {layout.ROSTER: "countersign.toml", layout.POLICY: "policy.toml"}
 MOST_LINES = 60

@@ -25,6 +25,7 @@ from workers.stores.redis import connect
 
 T = TypeVar("T")
 REDIS_URL = "COUNTERSIGN_REDIS_URL"
+SLACK = "COUNTERSIGN_SLACK_"
 
 State = Annotated[
     Path | None,
@@ -50,10 +51,14 @@ def who(by: str | None) -> str:
     return by or getpass.getuser()
 
 
-def settings_of(state: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
-    """Return the settings of the environment, or of the demo on that folder. Raises NoStore, ConfigurationError."""
+def settings_of(state: Path | None, environ: Mapping[str, str] = os.environ, *, slack: bool = False) -> Settings:
+    """Return the settings of the environment, or of the demo on that folder. Raises NoStore, ConfigurationError.
+
+    A demo keeps none of Slack's tokens: with `slack`, those of the environment are added to it.
+    """
     if state is not None:
-        return load(_of_demo(state))
+        more = {name: text for name, text in environ.items() if slack and name.startswith(SLACK)}
+        return load({**_of_demo(state), **more})
     if REDIS_URL not in environ:
         hint = f" (a demo was started here: --state {DEFAULT})" if (DEFAULT / DEMO_JSON).exists() else ""
         raise NoStore(f"which store? Set {REDIS_URL}, or name the folder of a running demo with --state DIR{hint}")

@@ -10,11 +10,12 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, get_args
 from urllib.parse import urlsplit
+
+import typer
 
 from approvers.errors import CountersignError
 from approvers.roster import Roster
@@ -22,16 +23,16 @@ from approvers.times import spell, stamp
 from countersign.commands.common import Ended, Json, put, put_json
 from countersign.errors import OTHER
 from countersign.ops.connect import NoStore, State, open_store, settings_of
+from countersign.ops.findings import Finding
 from countersign.ops.keyring import is_live, list_keys
 from workers.config import ConfigurationError, Process, load
-from workers.policies import Policies
+from workers.policies import Policies, Rulebook
 from workers.providers.port import ProviderError
 from workers.settings import Settings, is_loopback
 from workers.stores import layout
 from workers.stores.port import Store, StoreError
 from workers.wiring import aws_access
 
-Verdict = Literal["ok", "warn", "fail"]
 BEAT_WITHIN = timedelta(seconds=15)
 WORKER_BEAT_WITHIN = timedelta(seconds=90)
 """A worker shows life with each job, and the sweep is one each minute."""
@@ -39,23 +40,14 @@ LAG_AT_MOST = timedelta(seconds=5)
 KEYS_END_SOON = timedelta(days=14)
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line: what was looked at, how it is, and, where it is not well, what to do."""
-
-    verdict: Verdict
-    what: str
-    words: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        """Spell the line."""
-        return f"{self.verdict:4}  {self.what:12}  {self.words}" + (f"; {self.remedy}" if self.remedy else "")
+Slack = Annotated[
+    bool, typer.Option("--slack", help="Look at Slack as well: tokens, scopes, channels, groups, people.")
+]
 
 
-def command(state: State = None, json_: Json = False) -> None:
-    """Check environment, store, rules, keys, processes and AWS, and say what to do."""
-    found = asyncio.run(examine(state, os.environ))
+def command(state: State = None, slack: Slack = False, json_: Json = False) -> None:
+    """Check environment, store, rules, keys, processes, AWS and (if asked) Slack, and say what to do."""
+    found = asyncio.run(examine(state, os.environ, slack=slack))
     if json_:
         put_json([one.__dict__ for one in found])
     else:
@@ -65,25 +57,25 @@ def command(state: State = None, json_: Json = False) -> None:
         raise Ended(OTHER)
 
 
-async def examine(state: Path | None, environ: Mapping[str, str]) -> list[Finding]:
+async def examine(state: Path | None, environ: Mapping[str, str], *, slack: bool = False) -> list[Finding]:
     """Return every finding; what cannot be looked at because something before it failed is left out."""
     try:
-        settings = settings_of(state, environ)
+        settings = settings_of(state, environ, slack=slack)
     except (NoStore, ConfigurationError) as error:
         return [Finding("fail", "environment", error.detail)]
     found = [_environment(environ)] if state is None else []
-    roster: Roster | None = None
+    book: Rulebook | None = None
     try:
         async with open_store(settings) as store:
             found.append(_durability(settings))
             for look in (_rules, _freeze, _keys, _processes, _due):
                 found += await look(store)
-            roster = await _roster(store)
+            book = await _book(store)
     except (NoStore, StoreError) as error:
         found.append(Finding("fail", "store", str(error), "nothing works without it"))
     if settings.aws_endpoint_url or settings.aws_minter_access_key_id or settings.aws_minter_profile:
-        found.append(await asyncio.to_thread(_aws, settings, roster))
-    return found
+        found.append(await asyncio.to_thread(_aws, settings, book.roster if book else None))
+    return found + (await _slack(settings, book) if slack else [])
 
 
 def _environment(environ: Mapping[str, str]) -> Finding:
@@ -121,11 +113,12 @@ async def _rules(store: Store) -> list[Finding]:
     return [Finding("ok", "rules", f"{words}; {len(book.policy.rules)} rules, {len(book.roster.persons)} people")]
 
 
-async def _roster(store: Store) -> Roster | None:
+async def _book(store: Store) -> Rulebook | None:
     policies = Policies(store.records, store.signals)
     with contextlib.suppress(CountersignError):  # told by `_rules` already
         await policies.refresh()
-    return policies.roster
+        return policies.current
+    return None
 
 
 async def _freeze(store: Store) -> list[Finding]:
@@ -182,3 +175,11 @@ def _aws(settings: Settings, roster: Roster | None) -> Finding:
         return Finding("ok", "aws", awscheck.enforced(access) if local else awscheck.roles_seen(access, roster))
     except (ProviderError, RuntimeError, CountersignError) as error:
         return Finding("fail", "aws", str(error), "check COUNTERSIGN_AWS_* and the documents in docs/aws.md")
+
+
+async def _slack(settings: Settings, book: Rulebook | None) -> list[Finding]:
+    try:
+        from countersign.ops import slacklook  # noqa: PLC0415 loads the SDK: only where Slack is asked about
+    except ModuleNotFoundError as error:
+        return [Finding("fail", "slack", f"{error.name} is not installed", "pip install 'countersign[server,slack]'")]
+    return await slacklook.examine(settings, book)

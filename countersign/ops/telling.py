@@ -73,6 +73,11 @@ def _ended(data: Data) -> str:
     return f"ended, and proven: {proof_sentence(data['proof'])}{kept}"
 
 
+def _hit(data: Data) -> str:
+    what = {"all": "everything", "grant": "one grant"}.get(data["kind"], f"all of {data['kind']} {data['name']}")
+    return f"{what}, {len(data['grants'])} live"
+
+
 _TELLERS: dict[str, Callable[[str, Data], str | None]] = {
     "request.submitted": _submitted,
     "request.folded": lambda who, _: f"{who} asks the same again; it waits already",
@@ -98,12 +103,18 @@ _TELLERS: dict[str, Callable[[str, Data], str | None]] = {
     "grant.collected": lambda _who, _data: "the Deny is removed; every session has expired by itself",
     "credential.collected": lambda who, _: f"{who} collects the credential, sealed",
     "ask.refused": lambda who, data: f"{who} may not ask this: {data.get('detail')}",
+    "call.refused": lambda who, data: f"{who} may not do this: {data.get('detail')}",
     "sign_in.refused": lambda _, data: f"somebody without a good key at {data['source']}, {data['failures']} times",
     "link.made": lambda who, data: f"{who} makes a sign-in link for {name_of(str(data.get('person', '')))}",
     "session.started": lambda _, data: f"{name_of(str(data.get('person', '')))} signs in to the console",
     "session.ended": lambda _, data: f"{name_of(str(data.get('person', '')))} signs out",
     "key.made": lambda _, data: f"an API key for {data['principal']} is made",
     "key.revoked": lambda _, data: f"an API key of {data['principal']} is revoked",
+    "away.set": lambda who, data: f"{who}: {name_of(data['to'])} answers for {name_of(data['from'])} from now on",
+    "away.ended": lambda who, data: f"{who}: {name_of(data['to'])} answers for {name_of(data['from'])} no longer",
+    "freeze.set": lambda who, data: f"{who} stops all approvals and mints{_reason(data['why'])}",
+    "freeze.lifted": lambda who, data: f"{who} lets approvals and mints go on{_reason(data['why'])}",
+    "revocation.requested": lambda who, data: f"{who} takes away {_hit(data)}{_reason(data['reason'])}",
     "policy.applied": lambda who, data: f"{who} puts a policy into force, {data['sha256'][:12]}…{_reason(data['why'])}",
     "roster.applied": lambda who, data: f"{who} puts a roster into force, {data['sha256'][:12]}…{_reason(data['why'])}",
 }

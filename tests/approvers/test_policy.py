@@ -186,6 +186,17 @@ def test_files_that_do_not_fit_together_are_refused(in_policy, in_roster, place,
     assert remedy in str(found[0])
 
 
+def test_a_group_with_members_in_slack_can_be_as_large_as_the_policy_likes():
+    in_slack = roster(edited(ROSTER, 'people = ["dana", "robin", "alex"]', 'slack = "S01"'))
+    check_together(parse_policy(WHOLE.replace("seats = { sre = 1 }", "seats = { sre = 4 }", 1)), in_slack)
+    both = WHOLE.replace("seats = { sre = 1 }", "seats = { sre = 4, security = 3 }", 1)
+    with pytest.raises(ConfigError) as caught:
+        check_together(parse_policy(both), in_slack)
+    assert [str(fault).partition(";")[0] for fault in caught.value.faults] == [
+        "quorum.one.seats.security: asks for 3 of security, which has 2"
+    ]
+
+
 def test_patterns_over_accounts_roles_and_principals_may_fit_several():
     check_together(policy(when('account = ["shop-*"], role = ["*"], principal = ["caller:*"]')), roster())
 

@@ -84,3 +84,27 @@ def test_a_denial_fills_no_seat_and_takes_back_a_yes():
 
 def test_somebody_outside_the_groups_fills_nothing():
     assert dict(tally({"a": 2}, [_yes("user:eve", "b"), _yes("user:kim")]).missing) == {"a": 2}
+
+
+def _for(person: str, lender: str, *groups: str, verdict: str = "approve") -> Review:
+    return _yes(person, *groups, verdict=verdict).model_copy(update={"lent_by": lender})
+
+
+def test_a_lent_seat_is_its_owners_voice_and_no_voice_fills_two_seats():
+    bob_for_ana = _for("user:bob", "user:ana", "a")
+    assert tally({"a": 1}, [bob_for_ana]).filled == {"a": ("user:bob",)}
+    for second in (
+        _yes("user:ana", "a"),
+        _yes("user:bob", "a"),
+        _for("user:cara", "user:ana", "a"),
+        _for("user:cara", "user:bob", "a"),
+    ):
+        assert not tally({"a": 2}, [bob_for_ana, second]).satisfied
+        assert not tally({"a": 2}, [second, bob_for_ana]).satisfied
+    assert tally({"a": 2}, [bob_for_ana, _yes("user:cara", "a")]).satisfied
+
+
+def test_a_denial_for_somebody_takes_back_what_either_said():
+    denial = _for("user:bob", "user:ana", "a", verdict="deny")
+    for earlier in (_yes("user:ana", "a"), _yes("user:bob", "a"), _for("user:cara", "user:ana", "a")):
+        assert not tally({"a": 1}, [earlier, denial]).satisfied

@@ -102,7 +102,11 @@ BROKEN = [
     ('[person.alex]\n', '[person.alex]\nmail = "a@b"\n', "person.alex.mail", "did you mean 'email'"),
     ('[person.alex]\n', '[person.alex]\nemail = "alex"\n', "person.alex.email", "dana@example.com"),
     ('[person.alex]\n', '[person.alex]\nemail = 7\n', "person.alex.email", "in quotes"),
-    ('[person.alex]\n', '[person.alex]\nslack = "t01:u02"\n', "person.alex.slack", "one account, one person"),
+    ('[person.alex]\n', '[person.alex]\nslack = "t01:u02"\n', "person.alex.slack", "U02ABCDEF"),
+    ('[person.alex]\n', '[person.alex]\nslack = "dana"\n', "person.alex.slack", "U02ABCDEF"),
+    ('[person.alex]\n', '[person.alex]\nslack = "T01:U02"\n', "person.alex.slack", "one account, one person"),
+    ('[person.alex]\n', '[person.alex]\nslack = "U02"\n', "person.alex.slack", "one account, one person"),
+    ('[person.alex]\n', '[person.alex]\nemail = "DANA@example.com"\n', "person.alex.email", "one account, one person"),
     ('[person.alex]\n', '[person.alex]\n[person.alex]\n', "line", "not TOML"),
     ('[person.alex]\n', '[person.alex\n', "line 7, column 13", "not TOML"),
     ('people = ["dana", "robin", "alex"]', 'people = ["dana", "robn", "alex"]', "group.sre.people[1]",
@@ -111,8 +115,14 @@ BROKEN = [
     ('people = ["dana", "robin", "alex"]', 'people = []', "group.sre", "name its people"),
     ('people = ["dana", "robin", "alex"]', 'people = "dana"', "group.sre.people", "write a list"),
     ('people = ["dana", "robin", "alex"]', 'people = ["user:dana"]', "group.sre.people[0]", "lower-case"),
-    ('people = ["dana", "robin", "alex"]', 'slack = "S01"', "group.sre", "slack, which is not built yet"),
-    ('people = ["dana", "robin", "alex"]', 'oncall = "db"', "group.sre", "oncall, which is not built yet"),
+    ('people = ["dana", "robin", "alex"]', 'slack = "sre-oncall"', "group.sre.slack", "S02ABCDEF"),
+    ('people = ["dana", "robin", "alex"]', 'oncall = true', "group.sre", "name its people"),
+    ('people = ["dana", "robin", "alex"]', 'people = ["dana"]\noncall = "db"', "group.sre.oncall", "not built yet"),
+    ('people = ["dana", "robin", "alex"]', 'people = ["dana"]\noncall = 1', "group.sre.oncall", "true or false"),
+    ('groups = ["sre", "security"]', 'groups = ["sre"]\nslack = "#prod"', "place.console.slack", "C02ABCDEF"),
+    ('groups = ["sre", "security"]', 'groups = ["sre"]\nshared = "yes"', "place.console.shared", "true or false"),
+    ('groups = ["sre", "security"]', 'groups = ["sre"]\n[slack]\nmatch_mail = true', "slack.match_mail",
+     "did you mean 'match_email'"),
     ('people = ["dana", "robin", "alex"]', 'peple = ["dana"]', "group.sre.peple", "did you mean 'people'"),
     ('kind = "agent"', 'kind = "agnet"', "caller.report-bot.kind", "did you mean 'agent'"),
     ('kind = "agent"', 'kind = "person"', "caller.report-bot.kind", "agent, pipeline, service"),
@@ -138,8 +148,11 @@ BROKEN = [
     ('groups = ["sre", "security"]', 'groups = ["sre", "sec"]', "place.console.groups[1]", "sre"),
     ('groups = ["sre", "security"]', '', "place.console.groups", "add it"),
     ('groups = ["sre", "security"]',
-     'groups = ["sre"]\n[[delegation]]\nfrom = "dana"\nto = "robin"\nuntil = 2026-12-01',
-     "delegation", "not built yet"),
+     'groups = ["sre"]\n[[delegation]]\nfrom = "dana"\nto = "dana"\nuntil = 2026-12-01',
+     "delegation[0].to", "name another person"),
+    ('groups = ["sre", "security"]',
+     'groups = ["sre"]\n[[delegation]]\nfrom = "dana"\nto = "robin"\nuntil = 2026-12-01T10:00:00Z',
+     "delegation[0].until", "2027-05-31"),
     ('groups = ["sre", "security"]', 'groups = ["sre"]\n[[delegation]]\nfrom = "dan"\nto = "robin"\nuntil = 2026-12-01',
      "delegation[0].from", "did you mean 'dana'"),
     ('groups = ["sre", "security"]', 'groups = ["sre"]\n[[delegation]]\nfrom = "dana"\nto = "robin"\nuntil = "soon"',
@@ -172,6 +185,58 @@ def test_any_other_text_is_a_config_error_too(text):
         parse_roster(text)
 
 
-def test_a_group_with_people_may_name_where_more_will_come_from():
-    text = edited(ROSTER, 'people = ["robin", "kim"]', 'people = ["robin", "kim"]\nslack = "S02"\noncall = "db"')
-    assert parse_roster(text).groups["security"].people == ("robin", "kim")
+def test_a_group_may_have_members_in_slack_only_or_as_well_and_be_on_call():
+    text = edited(ROSTER, 'people = ["robin", "kim"]', 'people = ["robin", "kim"]\nslack = "S02"\noncall = true')
+    people = parse_roster(edited(text, 'people = ["dana", "robin", "alex"]', 'slack = "S01"'))
+    assert people.groups["security"].people == ("robin", "kim")
+    assert (people.groups["sre"].people, people.groups_of("dana")) == ((), frozenset())
+    assert people.outside_groups == {"sre", "security"}
+    assert people.on_call_groups() == {"security"}
+    assert roster().outside_groups == roster().on_call_groups() == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("written", "user", "team", "found"),
+    [
+        ("T01:U02", "U02", "T01", True),
+        ("T01:U02", "U02", "T02", False),
+        ("T01:U02", "U02", None, False),
+        ("E01:W02", "W02", "E01", True),
+        ("U02", "U02", "T01", True),
+        ("U02", "U02", None, True),
+        ("U02", "U03", "T01", False),
+        ("U02", "u02", "T01", False),
+    ],
+)
+def test_a_slack_account_is_found_by_id_and_in_its_workspace_where_one_is_given(written, user, team, found):
+    people = roster(edited(ROSTER, 'slack = "T01:U02"', f'slack = "{written}"'))
+    assert [one.name for one in people.by_slack(user, team)] == (["dana"] if found else [])
+    dana = people.persons["dana"]
+    assert (dana.slack_user, dana.slack_team) == (written[-3:], written[:-4] or None)
+    assert (people.persons["kim"].slack_user, people.persons["kim"].slack_team) == (None, None)
+
+
+def test_the_same_id_in_two_workspaces_is_two_accounts():
+    people = roster(edited(ROSTER, "[person.alex]\n", '[person.alex]\nslack = "T02:U02"\n'))
+    assert [one.name for one in people.by_slack("U02", "T02")] == ["alex"]
+    assert people.by_slack("U02", None) == []
+
+
+def test_a_mail_address_is_found_in_any_case_and_only_whole():
+    people = roster()
+    assert [one.name for one in people.by_email("Dana@Example.COM")] == ["dana"]
+    assert people.by_email("ana@example.com") == people.by_email("") == []
+
+
+def test_mail_is_matched_and_a_place_shared_only_where_that_is_written():
+    assert (roster().slack.match_email, roster().places["console"].shared) == (False, False)
+    people = roster(edited(ROSTER, 'groups = ["sre", "security"]', 'groups = ["sre"]\nslack = "C01"\nshared = true')
+                    + "[slack]\nmatch_email = true\n")  # fmt: skip
+    assert (people.slack.match_email, people.places["console"].shared) == (True, True)
+
+
+def test_a_delegation_is_read():
+    people = roster(ROSTER + '[[delegation]]\nfrom = "dana"\nto = "robin"\nuntil = 2026-12-01\n')
+    assert [(one.giver, one.taker, one.until.isoformat()) for one in people.delegations] == [
+        ("dana", "robin", "2026-12-01")
+    ]

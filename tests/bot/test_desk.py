@@ -15,6 +15,7 @@ from approvers.ids import grant_of
 from bot.commits import MAX_WAITING, Click
 from bot.custody import Custody, NotReady
 from bot.desk import Desk, KeyReused, TooManyWaiting
+from bot.directory import PATIENCE, Directory
 from bot.identity import Identity
 from bot.reading import NotFound, Reader
 from tests.worlds import samples
@@ -29,16 +30,17 @@ from workers.stores.port import Commit
 class World:
     """A store with a settable clock, the demo's rules applied, and a desk on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: timedelta = PATIENCE) -> None:
         self.time = NOW
         self.store = memory_store(lambda: self.time)
         self.policies = Policies(self.store.records, self.store.signals)
         self.reader = Reader(self.store)
-        self.desk = Desk(self.store, self.policies, load_levels(), self.reader)
+        self.directory = Directory(self.policies, patience)
+        self.desk = Desk(self.store, self.policies, load_levels(), self.reader, self.directory)
         self.custody = Custody(self.store, self.reader)
 
-    async def start(self, policy: str = samples.POLICY_TEXT) -> "World":
-        await apply(self.store.records, policy=policy, roster=samples.ROSTER_TEXT, by="user:dana", why="test")
+    async def start(self, policy: str = samples.POLICY_TEXT, roster: str = samples.ROSTER_TEXT) -> "World":
+        await apply(self.store.records, policy=policy, roster=roster, by="user:dana", why="test")
         await self.policies.refresh()
         return self
 

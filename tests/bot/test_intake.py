@@ -228,9 +228,6 @@ async def test_what_is_not_built_is_refused_by_name(web: Web):
     asked = (await web.ask()).json["id"]
     for method, path, who in (
         ("POST", f"/v1/requests/{asked}/after-review", "user:robin"),
-        ("POST", "/v1/revocations", "user:kim"),
-        ("POST", "/v1/freeze", "user:kim"),
-        ("DELETE", "/v1/freeze", "user:kim"),
         ("GET", "/v1/audit/checkpoint", "caller:auditor"),
         ("GET", "/v1/requests?state=DENIED", "user:robin"),
         ("GET", "/v1/grants?state=REVOKED", "user:robin"),

@@ -25,17 +25,20 @@ SCOPED = [
     ("POST", "/v1/grants/x/credential", {"request"}),
     ("POST", "/v1/grants/x/release", {"request"}),
     ("POST", "/v1/grants/x/revoke", {"review", "operate"}),
-    ("POST", "/v1/revocations", {"operate"}),
-    ("POST", "/v1/freeze", {"operate"}),
-    ("DELETE", "/v1/freeze", {"operate"}),
+    ("POST", "/v1/revocations", {"review", "operate"}),
+    ("POST", "/v1/freeze", {"review", "operate"}),
+    ("DELETE", "/v1/freeze", {"review", "operate"}),
     ("GET", "/v1/audit/x", {"request", "review", "operate", "read"}),
     ("GET", "/v1/audit/checkpoint", {"request", "review", "operate", "read"}),
 ]
 
 
+UNKNOWN = pytest.param(f"Bearer {new_api_key()}", id="well-formed, but nobody's")
+
+
 @pytest.mark.parametrize(
     "header",
-    [None, "", "Bearer", "Bearer ", "Basic ZGFuYTpkYW5h", "Bearer cs_short", f"Bearer {new_api_key()}", "Bearer ünï",
+    [None, "", "Bearer", "Bearer ", "Basic ZGFuYTpkYW5h", "Bearer cs_short", UNKNOWN, "Bearer ünï",
      f"Bearer {'x' * 5000}", "cs_x"],
 )  # fmt: skip
 async def test_without_a_good_key_it_is_401_with_a_challenge(quick_web: Web, header: str | None):

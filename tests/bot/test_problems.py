@@ -14,6 +14,7 @@ from aiohttp import web as aio
 from approvers import errors
 from approvers.errors import CountersignError, Forbidden
 from bot.problems import KINDS, Problem, describe, response
+from bot.surfaces.slack_accounts import WORDS
 from tests.worlds.web import Web
 from workers import logs
 from workers.stores.port import Conflict, Fenced, TooLate, Unavailable
@@ -21,6 +22,10 @@ from workers.stores.port import Conflict, Fenced, TooLate, Unavailable
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = {"error", "bad_config", "bad_configuration", "link_refused"}
 """Codes of errors that no API handler can raise: they stop a command or a process, or are told on a page."""
+
+
+STRANGERS = set(WORDS) - {"two_people"}
+"""Codes of accounts that are nobody here; two people of one account are told as `unknown_person`."""
 
 
 def codes_in(folder: str) -> set[str]:
@@ -44,11 +49,12 @@ def test_every_code_that_the_product_spells_is_in_the_table():
     spelled = codes_in("approvers") | codes_in("bot") | codes_in("workers")
     assert {"four_eyes", "not_your_grant", "too_many_waiting", "busy", "grant_ended"} <= spelled  # the search works
     assert spelled - ELSEWHERE <= set(KINDS)
+    assert set(KINDS) >= STRANGERS
 
 
 def test_the_table_has_no_code_that_nothing_raises():
     spelled = codes_in("approvers") | codes_in("bot") | codes_in("workers")
-    assert set(KINDS) <= spelled | {"http"}
+    assert set(KINDS) <= spelled | STRANGERS | {"http"}
 
 
 @pytest.mark.parametrize("code", KINDS)

@@ -84,6 +84,16 @@ def test_this_process_environment_is_not_consulted(monkeypatch: pytest.MonkeyPat
         ("COUNTERSIGN_AWS_REVOKER_SECRET_ACCESS_KEY", "x", "COUNTERSIGN_AWS_REVOKER_ACCESS_KEY_ID and"),
         ("COUNTERSIGN_ALERT_WEBHOOK_URL", "alerts", "http(s) address"),
         ("COUNTERSIGN_ALERT_SHAPE", "email", "alertmanager or pagerduty"),
+        ("COUNTERSIGN_SLACK_BOT_TOKEN", "xapp-1-A", "write the xoxb-"),
+        ("COUNTERSIGN_SLACK_BOT_TOKEN", "xoxb-1 2", "write the xoxb-"),
+        ("COUNTERSIGN_SLACK_APP_TOKEN", "xoxb-1", "connections:write"),
+        ("COUNTERSIGN_SLACK_SIGNING_SECRET", "short", "Basic Information"),
+        ("COUNTERSIGN_SLACK_API_URL", "http://slack.example/api", "unencrypted"),
+        ("COUNTERSIGN_SLACK_API_URL", "https://slack.example/api?x=1", "query"),
+        ("COUNTERSIGN_SLACK_API_URL", "slack.com", "write https://"),
+        ("COUNTERSIGN_SLACK_BOT_TOKEN", "xoxb-1", "SIGNING_SECRET or COUNTERSIGN_SLACK_APP_TOKEN is missing"),
+        ("COUNTERSIGN_SLACK_SIGNING_SECRET", "0123456789abcdef", "COUNTERSIGN_SLACK_BOT_TOKEN is missing"),
+        ("COUNTERSIGN_SLACK_APP_TOKEN", "xapp-1-A", "COUNTERSIGN_SLACK_BOT_TOKEN is missing"),
         ("COUNTERSIGN_DEMO", "perhaps", "true or false"),
         ("COUNTERSIGN_LEASE_SECONDS", "0", "write 1 to 600"),
         ("COUNTERSIGN_LOG_LEVEL", "chatty", "write debug, info"),
@@ -122,6 +132,18 @@ def test_settings_that_contradict_each_other_are_refused(environ: dict[str, str]
     told = faults(OK | environ)
     assert len(told) == 1
     assert fault in told[0]
+
+
+@pytest.mark.parametrize("other", ["SIGNING_SECRET", "APP_TOKEN", "both"])
+def test_slack_needs_a_bot_token_and_a_way_to_be_heard(other: str) -> None:
+    ways = {"SIGNING_SECRET": "0123456789abcdef", "APP_TOKEN": "xapp-1-A"}
+    chosen = {f"COUNTERSIGN_SLACK_{name}": text for name, text in ways.items() if other in (name, "both")}
+    settings = load(OK | chosen | {"COUNTERSIGN_SLACK_BOT_TOKEN": "xoxb-hush", "COUNTERSIGN_PORT": "9"})
+    assert settings.slack_bot_token is not None
+    assert settings.slack_api_url == "https://slack.com/api"
+    assert "hush" not in repr(settings)
+    local = {"COUNTERSIGN_SLACK_API_URL": "http://127.0.0.1:9/api/"}
+    assert load(OK | local).slack_api_url == "http://127.0.0.1:9/api"
 
 
 def test_every_fault_is_told_at_once() -> None:

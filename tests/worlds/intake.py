@@ -124,6 +124,9 @@ class IntakeWorld:
     def end(self, cause: str = "revoke", by: str = "user:robin", reason: str = "") -> None:
         self._do(lambda: self.rows.end(self.row(), cause, by, reason))
 
+    def prove(self, request: str | None = None) -> None:
+        self._do(lambda: self.rows.prove(self.row(request)))
+
     # ---- the server
 
     def _do(self, step: Callable[[], None]) -> None:
@@ -143,7 +146,9 @@ class IntakeWorld:
                 web.get("/v1/grants", self._list_grants),
                 web.post("/v1/grants/{id}/{verb}", self._act_on_grant),
                 web.get("/v1/audit/{id}", self._audit),
-                web.route("*", "/v1/{feature:freeze|revocations}", self._not_built),
+                web.post("/v1/revocations", self._revoke_many),
+                web.post("/v1/freeze", self._freeze),
+                web.delete("/v1/freeze", self._freeze),
             ]
         )
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
@@ -270,8 +275,30 @@ class IntakeWorld:
         record = {"n": 1, "at": row["submitted_at"], "type": "request.submitted", "by": by, "subject": row["id"]}
         return web.json_response({"records": [record]})
 
-    async def _not_built(self, request: web.Request) -> web.Response:
-        raise Refusal(400, "not_built", f"{request.match_info['feature']} is not built yet")
+    async def _revoke_many(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if sorted(body) != ["dry_run", "reason", "target"] or sorted(body["target"]) != ["kind", "name"]:
+            raise Refusal(400, "malformed", f"no such body: {body}")
+        kind, name = body["target"]["kind"], body["target"]["name"]
+        if kind not in ("grant", "actor", "principal", "role", "all") or (kind == "all") == bool(name):
+            raise Refusal(400, "malformed", f"no such target: {body['target']}", "target")
+        if kind == "grant" and self.rows.find(name) is None and not self.rows.hit(kind, name):
+            raise Refusal(404, "not_found", f"{name} is unknown")
+        hit = self.rows.hit(kind, name)
+        for row in [] if body["dry_run"] else hit:
+            if row["grant"]["state"] != "REVOKING":
+                self.rows.end(row, "revoke", PRINCIPAL, body["reason"])
+        frozen = self.rows.frozen["on"]
+        hint = None if frozen or kind == "grant" else "Not frozen. Freeze first."
+        grants = [row["grant"] for row in hit]
+        answered = {"target": body["target"], "dry_run": body["dry_run"], "frozen": frozen, "hint": hint}
+        return web.json_response({**answered, "grants": grants})
+
+    async def _freeze(self, request: web.Request) -> web.Response:
+        body, on = await request.json(), request.method == "POST"
+        if sorted(body) != ["reason"] or (on and not body["reason"]):
+            raise Refusal(400, "malformed", "say why", "reason")
+        return web.json_response(self.rows.freeze(on, body["reason"]))
 
     def _find(self, request: web.Request) -> dict[str, Any]:
         if (row := self.rows.find(request.match_info["id"])) is None:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from approvers.action import Action, action_digest
+from approvers.grant import LIVE
 from approvers.ids import grant_of, request_of
 from approvers.times import stamp
 
@@ -30,6 +31,8 @@ class Rows:
     def __init__(self, touched: Callable[[], None]) -> None:
         self.submit_as = "PENDING"  # or APPROVED, DENIED (both by policy), NOT_EVALUATED
         self.mints = True  # the worker mints at once
+        self.proves = True  # the worker proves an end at once
+        self.frozen: dict[str, Any] = {"on": False, "why": "", "by": None, "at": None}
         self.expires_in = timedelta(minutes=15)
         self.rows: dict[str, dict[str, Any]] = {}
         self._touched = touched
@@ -120,8 +123,32 @@ class Rows:
         self.set_grant(row, state="ACTIVE", ends_at=ends_at, expiration=ends_at)
 
     def end(self, row: dict[str, Any], cause: str, by: str, reason: str) -> None:
+        self.set_grant(row, state="REVOKING", ending={"cause": cause, "by": by, "reason": reason})
+        if self.proves:
+            self.prove(row)
+
+    def prove(self, row: dict[str, Any]) -> None:
         proof = {"kind": "probe_denied", "at": _now(), "seconds": 1.2, "refused": 3, "asked": 3}
-        self.set_grant(row, state="REVOKED", ending={"cause": cause, "by": by, "reason": reason}, proof=proof)
+        self.set_grant(row, state="REVOKED", proof=proof, trouble=None)
+
+    def hit(self, kind: str, name: str) -> list[dict[str, Any]]:
+        """Return the rows of live grants that a revocation's target names."""
+        live = [row for row in self.rows.values() if row["grant"] and row["grant"]["state"] in LIVE]
+        named: dict[str, Callable[[dict[str, Any]], bool]] = {
+            "grant": lambda row: name in (row["id"], row["grant"]["id"], row["handle"]),
+            "actor": lambda row: row["actor"] == name,
+            "principal": lambda row: row["principal"] == name,
+            "role": lambda row: row["grant"]["role"] == name,
+            "all": lambda row: True,
+        }
+        return [row for row in live if named[kind](row)]
+
+    def freeze(self, on: bool, why: str) -> dict[str, Any]:
+        """Move the switch, and say how it stands."""
+        changed = self.frozen["on"] != on
+        if changed:
+            self.frozen = {"on": on, "why": why, "by": PRINCIPAL, "at": _now()}
+        return {**self.frozen, "changed": changed}
 
     def set_grant(self, row: dict[str, Any], **changes: Any) -> None:
         self.set(row, grant={**row["grant"], **changes})

@@ -21,7 +21,7 @@ IDEMPOTENCY_KEPT = timedelta(hours=24)
 BUCKETS_MS = (50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000)
 """Upper bounds of the timing histograms in /metrics; slower ones count in `+Inf` only."""
 
-POLICY, ROSTER, FREEZE = "config:policy", "config:roster", "config:freeze"
+POLICY, ROSTER, FREEZE, AWAY = "config:policy", "config:roster", "config:freeze", "config:away"
 WAITING, LIVE_INDEX, DENIES = "waiting", "live", "denies"
 SWEEP = "sweep:aws"
 
@@ -34,6 +34,16 @@ def request_key(request: str) -> str:
 def grant_key(grant: str) -> str:
     """Return the record key, and due member, of a grant."""
     return f"grant:{grant}"
+
+
+def cards_key(request: str) -> str:
+    """Return the record key of a request's cards: where they were posted, and what they last showed."""
+    return f"cards:{request}"
+
+
+def decided_key(principal: str) -> str:
+    """Return the record key of what a person answered lately."""
+    return f"decided:{principal}"
 
 
 def waiting_of(principal: str) -> str:

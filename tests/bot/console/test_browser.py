@@ -35,7 +35,7 @@ async def test_the_whole_story(stage: World, look: Open) -> None:
     await screen.press(view.request.id, "Revoke")
     for one in (screen, watcher):
         ended = one.page.locator("section.ended").locator(f"#card-{view.request.id}")
-        await expect(ended.locator(".proof")).to_have_text(re.compile(r"revoked by user:robin.*refused 3 of 3 probes"))
+        await expect(ended.locator(".proof")).to_have_text(re.compile(r"refused 3 of 3 probes.*Revoked by robin"))
     assert await watcher.is_same_load()
     await screen.open(f"/console/requests/{view.request.id}")
     await screen.says("tries to approve, and is refused")
@@ -100,7 +100,7 @@ async def test_news_are_announced_and_counted_in_the_title(stage: World, look: O
     await expect(announced).to_have_attribute("aria-live", "polite")
     await expect(screen.page).to_have_title("(1) Requests · Countersign")
     await stage.deps.desk.cancel(BOT, view.request.id)
-    await expect(announced).to_have_text(re.compile(f"^{view.request.handle}: CANCELLED"))
+    await expect(announced).to_have_text(re.compile(f"^{view.request.handle}: Withdrawn"))
     await expect(screen.page).to_have_title("Requests · Countersign")
 
 

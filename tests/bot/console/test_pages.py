@@ -63,7 +63,8 @@ async def test_hostile_text_is_shown_harmlessly_and_kept_whole(world: World, vis
         assert "{{7*7}}" in page
         assert not {"\u202e", "\u2066", "\x00"} & set(page)
         assert "⟨U+202E⟩" in page
-        assert "characters in all" in page
+        assert "more characters" in page or path != "/console/"
+    assert "é" * 40_000 in page  # on its own page nothing is cut
     stored = json.loads((await world.deps.store.log.chain(view.request.id))[0])
     assert stored["data"]["action"]["reason"] == reason
 

@@ -4,7 +4,7 @@ import pytest
 
 from approvers.audit import By, Draft, Head, link
 from approvers.times import from_ms
-from bot.surfaces.console_words import BAD, MAX_RAW, WORDS, name, tell
+from bot.telling import BAD, MAX_RAW, WORDS, name, tell
 
 
 def body(kind: str, data: dict, *, person: str | None = None, via: str = "worker") -> bytes:

@@ -3,10 +3,12 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from approvers.grant import ProofKind
+from countersign.ops.ministack import local_aws, set_up
 from tests.worlds.aws_gate import AwsGate
 from tests.worlds.ministack import REPORT, SECRET, Ministack, a_plan, new_grant_id, outcome
 from workers.providers import documents
@@ -241,7 +243,12 @@ def test_patience_waits_for_a_deny_that_comes_late(aws: Ministack):
     provider.collect(Handle(grant, a_plan()))
 
 
-def test_reports_are_what_the_set_up_put_there(aws: Ministack):
+def test_reports_are_what_the_set_up_put_there(tmp_path: Path):
+    with local_aws(tmp_path) as server:  # one of its own: other tests write to the shared one
+        _reads_a_report(Ministack(server.endpoint, set_up(server.endpoint)))
+
+
+def _reads_a_report(aws: Ministack):
     secret = aws.provider().mint(new_grant_id(), a_plan()).secret
     body = aws.as_session("s3", secret).get_object(Bucket="customer-exports", Key=REPORT)["Body"].read().decode()
     assert body.startswith("week,region,orders,revenue\n")

@@ -17,7 +17,10 @@ Data = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Line:
-    """One record, told: when, who, what, whether it is bad news, and the record as stored."""
+    """One record, told: when, who, what, whether it is bad news, and the record as stored.
+
+    `raw` is for surfaces that show it; `text` is the whole line for those that have one line only.
+    """
 
     n: int
     at: str
@@ -31,6 +34,11 @@ class Line:
     def clock(self) -> str:
         """Return the time of day, `22:15:07.123`."""
         return self.at[11:23]
+
+    @property
+    def text(self) -> str:
+        """Return the line as one sentence: `22:15:07 robin approves`."""
+        return f"{self.at[11:19]} {self.who} {self.words}"
 
 
 def tell(body: bytes) -> Line:
@@ -79,6 +87,8 @@ def _submitted(data: Data) -> str:
 
 def _review(data: Data) -> str:
     verb = "approves" if data["verdict"] == "approve" else "denies"
+    if lender := data.get("lent_by"):
+        verb += f" for {name(lender)}"
     return f"{verb}: {data['reason']}" if data["reason"] else f"{verb}"
 
 

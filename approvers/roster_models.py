@@ -1,0 +1,214 @@
+"""Model `countersign.toml`, key by key. `approvers.roster` reads and checks it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from approvers.faults import Strict, reject
+from approvers.patterns import Patterns
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+ARN = re.compile(r"arn:(?:aws|aws-cn|aws-us-gov):iam::(\d{12}):role/[A-Za-z0-9_+=,.@/-]{1,512}")
+CEILING = re.compile(r"[a-z0-9-]+:[A-Za-z0-9*]+")
+ACTOR = re.compile(r"[a-z]+:[A-Za-z0-9*][A-Za-z0-9*._@/-]{0,127}")
+SLACK_USER = re.compile(r"(?:[TE][A-Z0-9]{1,20}:)?[UW][A-Z0-9]{1,20}")
+SLACK_GROUP = re.compile(r"S[A-Z0-9]{1,20}")
+SLACK_CHANNEL = re.compile(r"[CG][A-Z0-9]{1,20}")
+OWNER = re.compile(r"(user|group):([a-z0-9][a-z0-9_-]{0,62})")
+
+
+def _name(text: str) -> str:
+    if NAME.fullmatch(text) is None:
+        reject(f"{text!r} is not a name", "use lower-case letters, digits, '-' and '_', at most 63")
+    return text
+
+
+def _formed(expression: re.Pattern[str], what: str, example: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if expression.fullmatch(text) is None:
+            reject(f"{text!r} is not {what}", f"write it like {example!r}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _unique(words: tuple[str, ...]) -> tuple[str, ...]:
+    for word in words:
+        if words.count(word) > 1:
+            reject(f"{word!r} is named twice", "name it once")
+    return words
+
+
+def _day(value: object) -> object:
+    """Take a day only: a delegation ends with it, in the policy's time zone."""
+    if isinstance(value, datetime):
+        reject("a date with a time", "write the last day only, such as 2027-05-31")
+    return value
+
+
+def _on_call(value: object) -> object:
+    if isinstance(value, str):
+        reject(
+            f"a schedule kept elsewhere ({value!r}) is not built yet", "write oncall = true: the members are on call"
+        )
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Text = Annotated[str, Field(min_length=1, max_length=300)]
+Names = Annotated[tuple[Name, ...], Field(strict=False), AfterValidator(_unique)]
+Owners = Annotated[tuple[Annotated[str, _formed(OWNER, "an owner", "user:dana")], ...], Field(strict=False),
+                   AfterValidator(_unique)]  # fmt: skip
+Actors = Annotated[tuple[Annotated[str, _formed(ACTOR, "an actor", "agent:report-*")], ...], Field(strict=False),
+                   AfterValidator(_unique)]  # fmt: skip
+Ceiling = Annotated[tuple[Annotated[str, _formed(CEILING, "an action pattern", "s3:Get*")], ...], Field(strict=False),
+                    Field(min_length=1), AfterValidator(_unique)]  # fmt: skip
+
+
+class _Named(Strict):
+    """One entry of a section; `name` is its key there and cannot be written inside."""
+
+    name: Name
+
+
+class Person(_Named):
+    """A human, and under which accounts chat knows them. `slack` is a user id, its workspace before it if need be."""
+
+    email: Annotated[str, _formed(re.compile(r"[^@\s]+@[^@\s]+"), "an address", "dana@example.com")] | None = None
+    slack: Annotated[str, _formed(SLACK_USER, "a Slack user id", "U02ABCDEF")] | None = None
+    teams: Text | None = None
+
+    @property
+    def slack_user(self) -> str | None:
+        """Return the Slack user id without its workspace."""
+        return self.slack.rpartition(":")[2] if self.slack else None
+
+    @property
+    def slack_team(self) -> str | None:
+        """Return the Slack workspace (or organisation) that the id was given with; None where it stands alone."""
+        return (self.slack.rpartition(":")[0] or None) if self.slack else None
+
+
+class Group(_Named):
+    """People who can fill a seat: those named, and the members of a Slack user group. `oncall`: they are on call."""
+
+    people: Names = ()
+    slack: Annotated[str, _formed(SLACK_GROUP, "a Slack user group's id", "S02ABCDEF")] | None = None
+    oncall: Annotated[bool, BeforeValidator(_on_call)] = False
+
+
+class Caller(_Named):
+    """A program that may ask: its kind, the people answerable for it, and for whom it may speak."""
+
+    kind: Literal["agent", "pipeline", "service"]
+    owners: Annotated[Owners, Field(min_length=1)]
+    actors: Annotated[Actors, Field(min_length=1)]
+    on_behalf_of: Literal["required", "optional", "never"] = "never"
+
+    def may_speak_for(self, actor: str) -> bool:
+        """Tell whether this caller may name that actor."""
+        return self._speaks_for.covers(actor)
+
+    @cached_property
+    def _speaks_for(self) -> Patterns:
+        return Patterns(self.actors)
+
+
+class Account(_Named):
+    """A cloud account: AWS's 12 digits, and the environment that it is."""
+
+    id: Annotated[str, _formed(re.compile(r"\d{12}"), "an account id", "123456789012")]
+    environment: Text
+
+
+class Role(_Named):
+    """An AWS base role behind an alias; `ceiling` is the most that any grant of it may hold (action patterns)."""
+
+    account: Name
+    arn: Annotated[str, _formed(ARN, "a role's ARN", "arn:aws:iam::123456789012:role/NAME")]
+    external_id: Text | None = None
+    ceiling: Ceiling
+
+
+class Place(_Named):
+    """Where cards are posted, and the groups that look there. `shared`: other organisations may be there as well."""
+
+    slack: Annotated[str, _formed(SLACK_CHANNEL, "a Slack channel's id", "C02ABCDEF")] | None = None
+    shared: bool = False
+    teams: Text | None = None
+    groups: Annotated[Names, Field(min_length=1)]
+
+
+class Delegation(Strict):
+    """One person's seats, lent to another until a day (inclusive, in the policy's time zone)."""
+
+    giver: Name = Field(alias="from")
+    taker: Name = Field(alias="to")
+    until: Annotated[date, BeforeValidator(_day)]
+
+
+class SlackRules(Strict):
+    """How people in Slack are told apart. `match_email`: by a confirmed e-mail address, where no id is given."""
+
+    match_email: bool = False
+
+
+class Roster(Strict):
+    """Everybody and everything that rules can name, by bare name."""
+
+    persons: dict[str, Person] = Field(alias="person")
+    groups: dict[str, Group] = Field(alias="group")
+    callers: dict[str, Caller] = Field(alias="caller", default={})
+    accounts: dict[str, Account] = Field(alias="account", default={})
+    roles: dict[str, Role] = Field(alias="role", default={})
+    places: dict[str, Place] = Field(alias="place", default={})
+    delegations: Annotated[tuple[Delegation, ...], Field(strict=False)] = Field(alias="delegation", default=())
+    slack: SlackRules = SlackRules()
+
+    @cached_property
+    def _groups_of(self) -> Mapping[str, frozenset[str]]:
+        return {
+            person: frozenset(name for name, group in self.groups.items() if person in group.people)
+            for person in self.persons
+        }
+
+    def groups_of(self, person: str) -> frozenset[str]:
+        """Return the groups of `user:dana` (or bare `dana`); of somebody unknown: none."""
+        return self._groups_of.get(person.removeprefix("user:"), frozenset())
+
+    @cached_property
+    def outside_groups(self) -> frozenset[str]:
+        """Return the groups that have members whom the roster does not name."""
+        return frozenset(name for name, group in self.groups.items() if group.slack)
+
+    def on_call_groups(self) -> frozenset[str]:
+        """Return the groups whose members are on call."""
+        return frozenset(name for name, group in self.groups.items() if group.oncall)
+
+    def by_slack(self, user_id: str, team_id: str | None) -> list[Person]:
+        """Return who has this Slack account. An id given with its workspace is found in that workspace only."""
+        return [
+            person
+            for person in self.persons.values()
+            if person.slack_user == user_id and person.slack_team in (None, team_id)
+        ]
+
+    def by_email(self, mail: str) -> list[Person]:
+        """Return who has this e-mail address, upper and lower case alike."""
+        return [person for person in self.persons.values() if person.email and person.email.lower() == mail.lower()]
+
+    def caller(self, principal: str) -> Caller | None:
+        """Return the caller behind a principal `caller:NAME`, or None."""
+        kind, _, name = principal.partition(":")
+        return self.callers.get(name) if kind == "caller" else None
+
+    def person(self, principal: str) -> Person | None:
+        """Return the person behind a principal `user:NAME`, or None."""
+        kind, _, name = principal.partition(":")
+        return self.persons.get(name) if kind == "user" else None

@@ -1,0 +1,129 @@
+"""Send to one channel one thing at a time, in order, and not while the platform wants us to wait.
+
+Each channel has its own lane, so that one that is held, slow or lost keeps no other waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from approvers.errors import CountersignError
+from approvers.times import spell
+from bot.postings_alarms import Alarms
+from bot.postings_record import Lane as Name
+from bot.postings_scenes import Scene
+from bot.surfaces.port import OutcomeUnknown, Surface, Unreachable
+from workers import logs
+from workers.stores.port import StoreError
+
+NAP_SECONDS = 0.2
+"""How long a held lane sleeps at a time: it may have to end, and another hold may have come."""
+STORE_SECONDS = 0.5
+"""The wait after the store did not answer."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 60.0
+"""The wait after a send that nobody answered; it doubles with each further one, up to the longest."""
+SILENT_AFTER = timedelta(minutes=1)
+"""On-call is told when nothing has reached a channel for so long."""
+_log = logs.get_logger(__name__)
+
+
+class NotNow(Exception):
+    """This process may not act any more: it does not lead, or it ends."""
+
+
+class Lane:
+    """Hold the queue of one channel, and what its platform said last."""
+
+    def __init__(
+        self,
+        name: Name,
+        surface: Surface,
+        show: Callable[[Lane, str, Scene | None], Awaitable[None]],
+        alarms: Alarms,
+        silent_after: timedelta = SILENT_AFTER,
+    ) -> None:
+        """Start empty; `show` brings one request's cards in this lane up to date, from a scene if there is one."""
+        self.name, self.surface, self.to = name, surface, name[1]
+        self._show, self._alarms, self._silent_after = show, alarms, silent_after
+        self._queue: dict[str, Scene | None] = {}
+        self._present: str | None = None
+        self._free_at = self._may_until = float("-inf")
+        self._misses = 0
+        self._failing_since: float | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def where(self) -> str:
+        """Return what logs and alerts call it: `slack:C01`."""
+        return ":".join(self.name)
+
+    def add(self, scene: Scene) -> None:
+        """Queue a request, unless it is queued already. What is being shown just now is shown once more.
+
+        Only what is shown at once is shown from this scene: later it would be old.
+        """
+        idle = self._present is None and not self._queue
+        self._queue.setdefault(scene.request.id, scene if idle else None)
+
+    def wake(self, may_until: float) -> asyncio.Task[None] | None:
+        """Go on until the queue is empty, or until that moment of the monotonic clock; returns the work under way."""
+        self._may_until = may_until
+        if self._queue and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._run())
+        return self._task if self._task and not self._task.done() else None
+
+    def check(self) -> None:
+        """Raise NotNow unless something may be sent at this moment."""
+        if time.monotonic() >= self._may_until:
+            raise NotNow
+
+    def well(self) -> None:
+        """Note that the platform has answered."""
+        self._misses, self._failing_since = 0, None
+        self._alarms.clear("unreachable", self.where)
+
+    async def _run(self) -> None:
+        while self._queue and time.monotonic() < self._may_until:
+            if (wait := self._free_at - time.monotonic()) > 0:
+                await asyncio.sleep(min(wait, NAP_SECONDS))
+                continue
+            self._present = next(iter(self._queue))
+            try:
+                await self._one(self._present, self._queue.pop(self._present))
+            finally:
+                self._present = None
+
+    async def _one(self, request: str, scene: Scene | None) -> None:
+        """Show one request; what could not be shown now stays first in the queue."""
+        done = False
+        try:
+            await self._show(self, request, scene)
+            done = True
+        except Unreachable as error:
+            self._wait(error.after_seconds, str(error))
+        except OutcomeUnknown as error:
+            self._misses += 1
+            self._wait(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self._misses - 1)), str(error))
+        except (StoreError, CountersignError) as error:  # no answer, or no rules yet
+            _log.warning("cards.wait_for_store", request=request, why=str(error))
+            self._free_at = time.monotonic() + STORE_SECONDS
+        except NotNow:
+            pass
+        finally:
+            if not done:
+                first: dict[str, Scene | None] = {request: None}
+                self._queue = first | self._queue
+
+    def _wait(self, seconds: float, why: str) -> None:
+        now = time.monotonic()
+        self._free_at = now + max(0.0, seconds)
+        if self._failing_since is None:
+            self._failing_since = now
+            _log.warning("cards.held", channel=self.where, seconds=seconds, why=why)
+        if now - self._failing_since >= self._silent_after.total_seconds():
+            since = spell(timedelta(seconds=now - self._failing_since))
+            summary = f"Nothing has reached {self.where} for {since}; what happens is not seen there: {why}"
+            self._alarms.sound("unreachable", self.where, summary)

@@ -1,0 +1,36 @@
+"""Say in the thread under a card what happened to its request: one plain sentence for each step that people follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from approvers.card_words import outcome, status
+from approvers.grant import Grant, GrantState
+from approvers.request import Request, RequestState
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line for the thread under a card; `key` says which, so that it is told once."""
+
+    key: str
+    text: str
+
+
+def lines(request: Request, grant: Grant | None) -> Iterator[Line]:
+    """Yield what happened so far, one plain sentence each, oldest first. Not yet escaped for any markup."""
+    if request.state is RequestState.PENDING:
+        return
+    yield Line("decided", outcome(request))
+    if request.consumed_at:
+        yield Line("used", f"Used at {request.consumed_at:%H:%M:%S} UTC.")
+    if grant is None:
+        return
+    if grant.minted_at and grant.ends_at:
+        yield Line("live", f"Live since {grant.minted_at:%H:%M:%S}, until {grant.ends_at:%H:%M:%S} UTC.")
+    if grant.ending and grant.ending.early:
+        ending = grant.model_copy(update={"state": GrantState.REVOKING, "trouble": None})
+        yield Line("ending", status(request, ending))
+    if grant.state in (GrantState.REVOKED, GrantState.FAILED):
+        yield Line("ended", status(request, grant))

@@ -1,0 +1,93 @@
+"""Sort the ways in which a call to Slack fails: nothing happened, nobody knows, or it never will.
+
+No text of Slack's or of the HTTP library goes into an error: it may hold an address with a token in it. What is told is
+the method, and Slack's own word for the fault.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+
+from bot.surfaces.port import OutcomeUnknown, Refused, SurfaceError, Unreachable
+
+WAIT_SECONDS = 5.0
+"""How long to wait where Slack does not say."""
+SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 300.0
+PASSING = frozenset({"ratelimited", "rate_limited", "service_unavailable", "team_added_to_org", "request_timeout"})
+"""Slack's words for: not done, ask again later."""
+HALF_DONE = frozenset({"fatal_error", "internal_error"})
+"""Slack's words for: something of it may have been done."""
+UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+"""Errors that come before anything was sent."""
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+class SlackRefused(Refused):
+    """Slack said no; `error` is its own word, such as `channel_not_found`."""
+
+    def __init__(self, method: str, error: str) -> None:
+        """Name the method and the word."""
+        super().__init__(f"Slack refused {method}: {error}")
+        self.error = error
+
+
+def of_answer(method: str, status: int, word: object, retry_after: str | None, *, once: bool) -> SurfaceError:
+    """Return the error of an answer that is not `ok`.
+
+    Args:
+        method: what was called.
+        status: of the HTTP answer.
+        word: its `error`, if it had one.
+        retry_after: its header, if it had one.
+        once: whether doing it twice would show (a post would be doubled).
+    """
+    error = word if isinstance(word, str) and _WORD.fullmatch(word) else f"http_{status}"
+    if status in (429, 503) or error in PASSING:
+        return Unreachable(f"Slack puts off {method}: {error}", after_seconds=wait_seconds(retry_after))
+    if status >= 500 or error in HALF_DONE or error == "http_200":
+        return _unsure(method, error, once=once)
+    return SlackRefused(method, error)
+
+
+def of_exception(method: str, error: Exception, *, once: bool) -> SurfaceError:
+    """Return the error of a call that got no answer."""
+    if isinstance(error, UNSENT):
+        return Unreachable(f"Slack cannot be reached for {method}: {type(error).__name__}")
+    return _unsure(method, type(error).__name__, once=once)
+
+
+def wait_seconds(retry_after: str | None, now: datetime | None = None) -> float:
+    """Return how long a `Retry-After` asks to wait: whole or broken seconds, or a date; 1 to 300 s whatever it says."""
+    return min(max(_seconds(retry_after or "", now or datetime.now(UTC)), SHORTEST_SECONDS), LONGEST_SECONDS)
+
+
+def no_answer(error: Exception) -> bool:
+    """Tell whether this is one of the errors that a call ends with when there is no answer, or none that can be read.
+
+    AttributeError is what the SDK raises for an answer that is plain text.
+    """
+    return isinstance(error, (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError, AttributeError))
+
+
+def _unsure(method: str, why: str, *, once: bool) -> SurfaceError:
+    if once:
+        return OutcomeUnknown(f"Slack may or may not have done {method}: {why}")
+    return Unreachable(f"Slack did not answer {method}: {why}")
+
+
+def _seconds(text: str, now: datetime) -> float:
+    try:
+        seconds = float(text)
+        return seconds if math.isfinite(seconds) else WAIT_SECONDS
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return WAIT_SECONDS
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
