@@ -119,7 +119,7 @@ def render(request: Request, grant: Grant | None, *, stand_ins: Sequence[str] = 
     flagged = tuple(warnings(request, hidden))
     points = tuple(one_line(f"{part.points:+d} {part.why}", 2 * MAX_LINE) for part in risk.points)
     beside = sum(weigh(text) for text in (*flagged, *points, asked(request), title(request)))
-    facts = tuple(fitted(list(_facts(request)), max(FACTS_LEAST, CARD_WEIGHT - beside)))
+    facts = tuple(fitted(list(_facts(request, grant)), max(FACTS_LEAST, CARD_WEIGHT - beside)))
     long = any(fact.cut for fact in facts) or weigh(" · ".join(points)) > POINTS_WEIGHT
     waits = request.state is RequestState.PENDING
     return Card(
@@ -199,11 +199,11 @@ def fitted(
         yield fact.model_copy(update={"text": text, "cut": text != fact.whole})
 
 
-def _facts(request: Request) -> Iterator[CardFact]:
+def _facts(request: Request, grant: Grant | None) -> Iterator[CardFact]:
     """Yield all facts whole: what decides comes first."""
     action, plan = request.action, request.plan
     if plan:
-        yield _fact("Will be minted", ", ".join(plan.actions), "code")
+        yield _fact(_minted(request, grant), ", ".join(plan.actions), "code")
         yield _fact("On", "\n".join(plan.resources), "code")
         yield _fact("Account", f"{plan.account} (…{plan.account_id[-4:]}, {plan.environment})")
         yield _fact("Role", plan.role)
@@ -224,6 +224,14 @@ def _facts(request: Request) -> Iterator[CardFact]:
             yield _fact(label, text)
     if action.parameters:
         yield _fact("Exact parameters", action.parameters, "code")
+
+
+def _minted(request: Request, grant: Grant | None) -> str:
+    """Say whether the plan is still to come, was carried out, or came to nothing."""
+    if grant and grant.minted_at:
+        return "Was minted"
+    coming = request.state is RequestState.PENDING or (grant is not None and grant.state in LIVE)
+    return "Will be minted" if coming else "Was asked for"
 
 
 def _fact(label: str, text: str, kind: Kind = "line") -> CardFact:
