@@ -156,23 +156,29 @@ class Postings:
                 self._lanes[name] = Lane(name, self._surfaces[name[0]], self._show, self._alarms, self._silent_after)
         return [self._lanes[name] for name in names]
 
-    async def _show(self, lane: Lane, request: str, scene: Scene | None) -> None:
-        """Serve one lane, and settle what was owed to it when that began."""
+    async def _show(self, lane: Lane, request: str, scene: Scene | None, *, talk: bool) -> bool:
+        """Serve one lane, and settle what was owed to it when that began; returns whether lines are still to be said.
+
+        `talk`: say the next line of a thread; otherwise, post and edit.
+        """
         debt = self._debts.get(request)
         number = debt.lanes.get(lane.name) if debt else None
         if scene is None or not scene.fresh:
             scene = (await self._scenes.read([request])).get(request)
         if scene and debt and not scene.cards.copies:
             scene = replace(scene, cards=debt.begin)
+        more = False
         try:
             if scene:
-                await self._delivery.show(lane, scene)
+                more = await (self._delivery.say if talk else self._delivery.show)(lane, scene)
         except (SurfaceError, StoreError, NotNow):
             raise
         except Exception as error:  # a fault of ours: it must neither block the lane nor be tried for ever
             _log.error("cards.failed", request=request, channel=lane.to, exc_info=error)
             self._alarms.once("failed", request, f"The card of {request} could not be shown in {lane.to}.")
-        self._settle(request, lane.name, number)
+        if not more:
+            self._settle(request, lane.name, number)
+        return more
 
     def _settle(self, request: str, name: Name, number: int | None) -> None:
         debt = self._debts.get(request)

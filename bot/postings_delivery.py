@@ -33,8 +33,8 @@ class Delivery:
     def __init__(self, records: Records, alarms: Alarms) -> None:
         self._records, self._alarms = records, alarms
 
-    async def show(self, lane: Lane, scene: Scene) -> None:
-        """Bring every copy in this lane up to date.
+    async def show(self, lane: Lane, scene: Scene) -> bool:
+        """Bring every copy in this lane up to date; returns whether its threads have lines to be said after that.
 
         Raises:
             Unreachable, OutcomeUnknown: not yet; try again after what they say.
@@ -48,6 +48,14 @@ class Delivery:
             except Refused as error:
                 self._refused(lane, error)
                 await self._note(scene, partial(Cards.having, n=n, state="refused"))
+        return bool(_unsaid(lane, scene))
+
+    async def say(self, lane: Lane, scene: Scene) -> bool:
+        """Say the next line that a thread in this lane lacks; returns whether there are more. Raises as `show` does."""
+        owed = _unsaid(lane, scene)
+        if owed:
+            await self._say(lane, scene, *owed[0])
+        return len(owed) > 1
 
     async def _post(self, lane: Lane, scene: Scene, n: int) -> None:
         if scene.cards.copies[n].tries >= MOST_POSTS:
@@ -78,16 +86,12 @@ class Delivery:
 
     async def _edit(self, lane: Lane, scene: Scene, n: int) -> None:
         copy = scene.cards.copies[n]
-        edited = copy.face != scene.face
-        if edited:
-            lane.check()
-            await lane.surface.update(copy.ref, scene.card)
-            lane.well()
-        missing = [line for line in scene.lines if line.key not in copy.said]
-        if edited:
-            await self._note(scene, lambda cards: cards.having(n, face=scene.face), counted="updated")
-        for line in missing:
-            await self._say(lane, scene, n, line)
+        if copy.face == scene.face:
+            return
+        lane.check()
+        await lane.surface.update(copy.ref, scene.card)
+        lane.well()
+        await self._note(scene, lambda cards: cards.having(n, face=scene.face), counted="updated")
 
     async def _say(self, lane: Lane, scene: Scene, n: int, line: Line) -> None:
         """Say one line in the thread, at most once."""
@@ -127,6 +131,13 @@ class Delivery:
                     raise
                 _log.warning("cards.not_noted", request=scene.request.id, why=str(error))
             await asyncio.sleep(AGAIN_SECONDS)
+
+
+def _unsaid(lane: Lane, scene: Scene) -> list[tuple[int, Line]]:
+    """Return what the threads in this lane lack, as number of the copy and line."""
+    copies = [(n, copy) for n, copy in enumerate(scene.cards.copies) if copy.lane == lane.name]
+    return [(n, line) for n, copy in copies if copy.state == "posted" for line in scene.lines
+            if line.key not in copy.said]  # fmt: skip
 
 
 def _without(copy: Copy, key: str) -> tuple[str, ...]:

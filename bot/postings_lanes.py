@@ -1,14 +1,15 @@
 """Send to one channel one thing at a time, in order, and not while the platform wants us to wait.
 
-Each channel has its own lane, so that one that is held, slow or lost keeps no other waiting.
+Each channel has its own lane, so that one that is held, slow or lost keeps no other waiting. Within a lane cards come
+first: a line in a thread can wait, an old card misleads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Protocol
 
 from approvers.errors import CountersignError
 from approvers.times import spell
@@ -30,6 +31,14 @@ SILENT_AFTER = timedelta(minutes=1)
 _log = logs.get_logger(__name__)
 
 
+class Show(Protocol):
+    """Bring one request up to date in a lane, or (`talk`) say the next line in its threads; True: there are more."""
+
+    async def __call__(self, lane: Lane, request: str, scene: Scene | None, *, talk: bool) -> bool:
+        """Do it, or raise why not."""
+        ...
+
+
 class NotNow(Exception):
     """This process may not act any more: it does not lead, or it ends."""
 
@@ -41,16 +50,17 @@ class Lane:
         self,
         name: Name,
         surface: Surface,
-        show: Callable[[Lane, str, Scene | None], Awaitable[None]],
+        show: Show,
         alarms: Alarms,
         silent_after: timedelta = SILENT_AFTER,
     ) -> None:
-        """Start empty; `show` brings one request's cards in this lane up to date, from a scene if there is one."""
+        """Start empty; `show` brings one request up to date in this lane, from a scene if there is one."""
         self.name, self.surface, self.to = name, surface, name[1]
         self._show, self._alarms, self._silent_after = show, alarms, silent_after
         self._queue: dict[str, Scene | None] = {}
+        self._later: dict[str, None] = {}
         self._present: str | None = None
-        self._free_at = self._may_until = float("-inf")
+        self._free_at = self._quiet_until = self._may_until = float("-inf")
         self._misses = 0
         self._failing_since: float | None = None
         self._task: asyncio.Task[None] | None = None
@@ -71,7 +81,7 @@ class Lane:
     def wake(self, may_until: float) -> asyncio.Task[None] | None:
         """Go on until the queue is empty, or until that moment of the monotonic clock; returns the work under way."""
         self._may_until = may_until
-        if self._queue and (self._task is None or self._task.done()):
+        if (self._queue or self._later) and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._run())
         return self._task if self._task and not self._task.done() else None
 
@@ -86,9 +96,13 @@ class Lane:
         self._alarms.clear("unreachable", self.where)
 
     async def _run(self) -> None:
-        while self._queue and time.monotonic() < self._may_until:
-            if (wait := self._free_at - time.monotonic()) > 0:
+        while (self._queue or self._later) and time.monotonic() < self._may_until:
+            free_at = self._free_at if self._queue else max(self._free_at, self._quiet_until)
+            if (wait := free_at - time.monotonic()) > 0:
                 await asyncio.sleep(min(wait, NAP_SECONDS))
+                continue
+            if not self._queue:
+                await self._talk(next(iter(self._later)))
                 continue
             self._present = next(iter(self._queue))
             try:
@@ -100,7 +114,8 @@ class Lane:
         """Show one request; what could not be shown now stays first in the queue."""
         done = False
         try:
-            await self._show(self, request, scene)
+            if await self._show(self, request, scene, talk=False):
+                self._later.setdefault(request)
             done = True
         except Unreachable as error:
             self._wait(error.after_seconds, str(error))
@@ -116,6 +131,19 @@ class Lane:
             if not done:
                 first: dict[str, Scene | None] = {request: None}
                 self._queue = first | self._queue
+
+    async def _talk(self, request: str) -> None:
+        """Say one line in the threads of a request; while that has to wait, cards need not."""
+        try:
+            if not await self._show(self, request, None, talk=True):
+                self._later.pop(request, None)
+        except Unreachable as error:
+            self._quiet_until = time.monotonic() + error.after_seconds
+        except (OutcomeUnknown, StoreError, CountersignError) as error:
+            _log.warning("cards.line_waits", request=request, why=str(error))
+            self._quiet_until = time.monotonic() + STORE_SECONDS
+        except NotNow:
+            pass
 
     def _wait(self, seconds: float, why: str) -> None:
         now = time.monotonic()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from approvers.card import render, shown_digest
+from approvers.card import review_first, shown_digest
 from approvers.errors import Forbidden
 from approvers.quorum import Review
 from approvers.request import Request, RequestState, review
@@ -65,7 +65,7 @@ def with_answer(book: Rulebook, before: Request, click: Click, found: Membership
         raise Forbidden(f"Approvals are stopped: {book.frozen}", code="frozen")
     standing = stand(book, before, who, found, now)
     after = review(before, answer, shown=click.shown, current=shown_digest(before), standing=standing)
-    if answer.verdict == "approve" and not click.whole and render(before, None).review_first:
+    if answer.verdict == "approve" and not click.whole and review_first(before):
         detail = "This one has to be read whole: press Review, and approve there."
         raise Forbidden(detail, code="review_first")
     return after

@@ -62,12 +62,12 @@ class Pace:
         self._clock = clock
         self._next: dict[str, float] = {}
 
-    async def turn(self, channel: str) -> None:
-        """Return when it is this post's turn. Raises Unreachable, with the time to wait, if that is over a second."""
+    async def turn(self, channel: str, patience: float = PATIENCE_SECONDS) -> None:
+        """Return when it is this post's turn. Raises Unreachable, with the time to wait, if that is over `patience`."""
         now = self._clock()
         due = max(now, self._next.get(channel, now))
         wait = due - (BURST - 1) * PER_POST_SECONDS - now
-        if wait > PATIENCE_SECONDS:
+        if wait > patience:
             raise Unreachable(f"channel {channel} has its messages for now", after_seconds=wait)
         if len(self._next) >= MOST:
             self._next = {name: moment for name, moment in self._next.items() if moment > now}

@@ -1,8 +1,8 @@
 """Take Slack's calls over HTTP: events, clicks and commands on one route, each proven and new before it is read.
 
 In this order: the shape of the signature's headers, before the body is taken in; the HMAC over the bytes as they came,
-before anything parses them; the claim of the signature, so that nothing is done twice; then the body, parsed here and
-handed on as a dictionary. Headers are not signed: none of them is passed on.
+before anything parses them; the claim of the signature, so that nothing is done twice, and the body parsed while the store
+answers; then it is handed on as a dictionary. Headers are not signed: none of them is passed on.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response
 from slack_bolt.response import BoltResponse
 
+from bot.surfaces.slack_body import parse_body
 from bot.surfaces.slack_claims import Claims
 from workers import logs
 from workers.stores.port import StoreError
@@ -31,6 +30,8 @@ MAX_BODY = 1024 * 1024
 VALID_SECONDS = 300
 READ_SECONDS = 3.0
 """How long a body may take to come: Slack itself gives up then."""
+UNDER_WAY = 2
+"""How many turns of the loop it takes until a claim is on its way to the store."""
 RETRY = ("X-Slack-Retry-Num", "X-Slack-Retry-Reason")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
@@ -78,16 +79,21 @@ class SlackIngress:
             return self._refuse(400, "cut_off")
         if not self._authentic(raw, timestamp, signature):
             return self._refuse(401, "bad_signature")
+        claim = asyncio.create_task(self._claims.take("call", signature))
+        for _ in range(UNDER_WAY):
+            await asyncio.sleep(0)
+        body = _parsed(raw, request.content_type)
         try:
-            fresh = await self._claims.take("call", signature)
+            fresh = await claim
         except StoreError as error:
             _log.warning("slack.no_store", why=type(error).__name__)
-            await self._apologise(raw, request.content_type)
+            if body is not None:
+                await self._sorry(body)
             return self._refuse(503, "no_store")
         if not fresh:
             self._count("replayed")
             return web.Response()  # taken before: say so, and do nothing
-        return await self._parsed(raw, request.content_type, signature)
+        return self._refuse(400, "unreadable") if body is None else await self._served(body, signature)
 
     def _authentic(self, raw: bytes, timestamp: str, signature: str) -> bool:
         """Check age and HMAC of the bytes as they came."""
@@ -96,11 +102,7 @@ class SlackIngress:
         digest = hmac.new(self._secret, b"v0:" + timestamp.encode() + b":" + raw, hashlib.sha256).hexdigest()
         return hmac.compare_digest(f"v0={digest}", signature)
 
-    async def _parsed(self, raw: bytes, content_type: str, signature: str) -> web.Response:
-        try:
-            body = parse_body(raw, content_type)
-        except (ValueError, RecursionError):
-            return self._refuse(400, "unreadable")
+    async def _served(self, body: Mapping[str, Any], signature: str) -> web.Response:
         try:
             response = await self._serve(body)
         except BaseException:
@@ -110,12 +112,6 @@ class SlackIngress:
             await self._claims.release("call", signature)
         return await to_aiohttp_response(response)
 
-    async def _apologise(self, raw: bytes, content_type: str) -> None:
-        try:
-            await self._sorry(parse_body(raw, content_type))
-        except (ValueError, RecursionError):
-            return
-
     def _refuse(self, status: int, why: str) -> web.Response:
         """Refuse without repeating, or logging, anything that the sender wrote."""
         self._count(why)
@@ -123,31 +119,11 @@ class SlackIngress:
         return web.json_response({"error": "request refused"}, status=status)
 
 
-def parse_body(raw: bytes, content_type: str) -> dict[str, Any]:
-    """Decode a proven body. Raises ValueError if it is not one of Slack's.
-
-    Events are JSON; clicks are a form with one field `payload`, which is JSON; commands are a plain form, any value of
-    which may hold the word "payload": so it is the field's name that counts, never the text.
-    """
-    text = raw.decode("utf-8")
-    if content_type == "application/json":
-        body = _load(text)
-    elif content_type == "application/x-www-form-urlencoded":
-        form = dict(parse_qsl(text, keep_blank_values=True, errors="strict"))
-        body = _load(form["payload"]) if "payload" in form else form
-    else:
-        raise ValueError("unexpected content type")
-    if not isinstance(body, dict):
-        raise ValueError("not an object")
-    return body
-
-
-def _load(text: str) -> Any:
-    """Read JSON, but no half of a character (a lone surrogate): it could not be stored."""
-    value = json.loads(text)
-    if "\\ud" in text.lower():
-        json.dumps(value, ensure_ascii=False).encode()
-    return value
+def _parsed(raw: bytes, content_type: str) -> Mapping[str, Any] | None:
+    try:
+        return parse_body(raw, content_type)
+    except (ValueError, RecursionError):
+        return None
 
 
 async def _read(request: web.Request) -> bytes | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from approvers.card import Card
 from bot.surfaces import slack_blocks, slack_text
-from bot.surfaces.port import MessageRef
+from bot.surfaces.port import MessageRef, OutcomeUnknown
 from bot.surfaces.slack_api import Json, SlackApi
 from bot.surfaces.slack_channels import Channels, Pace
 from bot.surfaces.slack_faults import SlackRefused
@@ -28,6 +28,7 @@ class SlackSurface:
         """Post by `api`; `console` is the server's own address, for links."""
         self._api, self._policies, self._channels, self._pace = api, policies, channels, pace
         self._console = console
+        self._unsure = False
 
     @property
     def name(self) -> str:
@@ -41,9 +42,9 @@ class SlackSurface:
         message = slack_blocks.message(card, console=self._console)
         await self._pace.turn(where)
         try:
-            posted = await self._api.post(where, message)
+            posted = await self._post(where, message)
         except SlackRefused as error:
-            posted = await self._api.post(where, _or_plain(message, error, card))
+            posted = await self._post(where, _or_plain(message, error, card))
         return MessageRef(NAME, *posted)
 
     async def update(self, ref: MessageRef, card: Card) -> None:
@@ -56,14 +57,29 @@ class SlackSurface:
 
     async def reply(self, ref: MessageRef, text: str) -> None:
         """Add a line to a card's thread."""
-        await self._pace.turn(ref.channel)
-        await self._api.post(ref.channel, slack_text.message(text), thread=ref.message)
+        await self._pace.turn(ref.channel, patience=0)  # whoever waits here keeps cards waiting
+        await self._post(ref.channel, slack_text.message(text), thread=ref.message)
 
     async def tell(self, account: str, text: str) -> None:
         """Tell one person privately; `account` is their id (`U…`, `T…:U…`)."""
         where = account.rpartition(":")[2]
         await self._pace.turn(where)
-        await self._api.post(where, slack_text.message(text))
+        await self._post(where, slack_text.message(text))
+
+    async def _post(self, channel: str, message: Json, thread: str | None = None) -> tuple[str, str]:
+        """Post; after a post that nobody answered, only once Slack answers something that can do no harm.
+
+        Each post of unknown outcome may be a double, and a card is posted twice at most: neither may be spent on a
+        Slack that takes calls and answers none.
+        """
+        if self._unsure:
+            await self._api.call("auth.test")
+            self._unsure = False
+        try:
+            return await self._api.post(channel, message, thread=thread)
+        except OutcomeUnknown:
+            self._unsure = True
+            raise
 
 
 def _or_plain(message: Json, error: SlackRefused, card: Card) -> dict[str, Any]:

@@ -30,15 +30,19 @@ class Shows:
         self.fresh: list[bool] = []
         self.faults: list[Exception] = []
         self.during: Callable[[], None] = lambda: None
+        self.owed: dict[str, int] = {}
+        """How many lines the threads of a request lack."""
 
-    async def __call__(self, lane: Lane, request: str, scene: Scene | None) -> None:
+    async def __call__(self, lane: Lane, request: str, scene: Scene | None, *, talk: bool) -> bool:
         self.begun.append(time.monotonic())
         self.fresh.append(scene is not None)
         self.during()
         await asyncio.sleep(0)
         if self.faults:
             raise self.faults.pop(0)
-        self.shown.append(request)
+        self.shown.append(f"{request} says" if talk else request)
+        self.owed[request] = self.owed.get(request, 0) - talk
+        return self.owed[request] > 0
 
 
 def lane(shows: Shows) -> Lane:
@@ -63,6 +67,35 @@ async def test_requests_are_shown_in_order_each_once():
     await run(one)
     assert shows.shown == ["req_1", "req_2", "req_3"]
     assert shows.fresh == [True, False, False]
+
+
+async def test_lines_are_said_one_by_one_when_no_card_waits():
+    shows = Shows()
+    shows.owed = {"req_1": 2, "req_2": 1}
+    one = lane(shows)
+    shows.during = lambda: one.add(scene("req_3")) if len(shows.begun) == 3 else None
+    for name in ("req_1", "req_2"):
+        one.add(scene(name))
+    await run(one)
+    assert shows.shown == ["req_1", "req_2", "req_1 says", "req_3", "req_1 says", "req_2 says"]
+
+
+async def test_while_lines_have_to_wait_cards_go_on():
+    shows = Shows()
+    shows.owed = {"req_1": 1}
+    one = lane(shows)
+
+    def refuse_to_talk() -> None:
+        if len(shows.begun) == 2:
+            shows.faults.append(Unreachable("its messages for now", after_seconds=0.3))
+            one.add(scene("req_2"))
+
+    shows.during = refuse_to_talk
+    one.add(scene("req_1"))
+    await run(one)
+    assert shows.shown == ["req_1", "req_2", "req_1 says"]
+    assert shows.begun[2] - shows.begun[1] < 0.2  # the card did not wait for what the line was told to
+    assert shows.begun[3] - shows.begun[1] >= 0.3
 
 
 async def test_what_is_asked_again_while_it_is_shown_is_shown_again_from_a_new_reading():

@@ -12,13 +12,13 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bot.identity import ApiKey, Scope
+from countersign.ops.keyring import make_key
 from countersign.ops.ministack import local_aws, set_up
 from tests.worlds import samples
 from tests.worlds.aws_gate import AwsGate, Issued
@@ -29,14 +29,14 @@ from tests.worlds.redis_gate import QUIET, RedisGate
 from tests.worlds.valkey import Valkey, free_port
 from workers.policies import apply
 from workers.providers.port import Secret
-from workers.stores.port import Commit
 from workers.stores.redis import connect
-from workers.vault import DeliveryKey, hash_key, new_api_key
+from workers.vault import DeliveryKey
 
 LUA = Path(__file__).parents[2] / "workers" / "stores"
 LEASE_SECONDS = 4
 """Short, so that what a dead process held comes back soon; the product's default is 20."""
 PEOPLE = ("dana", "robin", "alex", "kim")
+SCOPES: dict[str, Any] = {"report-bot": ("request", "read"), "operator": ("operate", "read")}
 
 
 class Refused(AssertionError):
@@ -47,22 +47,11 @@ class Refused(AssertionError):
         self.status, self.problem, self.retry_after = status, problem, retry_after
 
 
-@dataclass
-class Town:
-    """What a story can touch."""
+class Api:
+    """Speak to the web process as callers and reviewers do."""
 
-    folder: Path
-    valkey: Valkey
-    aws: Ministack
-    worker_gate: RedisGate
-    clock_gate: RedisGate
-    aws_gate: AwsGate
-    web: Process
-    worker: Process
-    clock: Process
     base_url: str
     keys: dict[str, str]
-    delivery: DeliveryKey
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -106,6 +95,24 @@ class Town:
     def review(self, who: str, request: str, verdict: str = "approve") -> dict[str, Any]:
         """Answer a request as a person."""
         return self.call(who, "POST", f"/v1/requests/{request}/reviews", {"verdict": verdict})
+
+
+@dataclass
+class Town(Api):
+    """What a story can touch."""
+
+    folder: Path
+    valkey: Valkey
+    aws: Ministack
+    worker_gate: RedisGate
+    clock_gate: RedisGate
+    aws_gate: AwsGate
+    web: Process
+    worker: Process
+    clock: Process
+    base_url: str
+    keys: dict[str, str]
+    delivery: DeliveryKey
 
     def approved(self, **changes: Any) -> str:
         """Ask, approve, and return the request's id."""
@@ -151,9 +158,15 @@ def grant_of(request: str) -> str:
 
 @contextmanager
 def town(
-    folder: Path, *, enforce_iam: bool = True, worker_module: str = "workers", log_level: str = "debug"
+    folder: Path,
+    *,
+    enforce_iam: bool = True,
+    worker_module: str = "workers",
+    log_level: str = "debug",
+    roster: str = samples.ROSTER_TEXT,
+    web: Mapping[str, str] | None = None,
 ) -> Iterator[Town]:
-    """Build everything, start the three processes, and end them again."""
+    """Build everything, start the three processes, and end them again; `web` is more of its environment."""
     with ExitStack() as stack:
         valkey = stack.enter_context(Valkey(folder / "valkey"))
         server = stack.enter_context(local_aws(folder / "aws", enforce_iam=enforce_iam))
@@ -163,20 +176,20 @@ def town(
         clock_gate = stack.enter_context(RedisGate(valkey.url, scripts=scripts, ignore=QUIET))
         aws_gate = stack.enter_context(AwsGate(server.endpoint))
         delivery = DeliveryKey.generate()
-        keys = asyncio.run(_prepare(valkey.url))
+        keys = asyncio.run(prepare(valkey.url, roster))
         port = free_port()
         common = {"COUNTERSIGN_LEASE_SECONDS": str(LEASE_SECONDS), "COUNTERSIGN_LOG_LEVEL": log_level}
         web_env = {**common, "COUNTERSIGN_REDIS_URL": valkey.url, "COUNTERSIGN_PORT": str(port),
-                   "COUNTERSIGN_DELIVERY_KEY": delivery.text, "COUNTERSIGN_DEMO": "true"}  # fmt: skip
+                   "COUNTERSIGN_DELIVERY_KEY": delivery.text, "COUNTERSIGN_DEMO": "true", **(web or {})}  # fmt: skip
         worker_env = {**common, **_aws(aws, aws_gate), "COUNTERSIGN_REDIS_URL": worker_gate.url,
                       "COUNTERSIGN_DELIVERY_PUBLIC_KEY": delivery.public_text}  # fmt: skip
         clock_env = {**common, "COUNTERSIGN_REDIS_URL": clock_gate.url}
-        web = stack.enter_context(start("bot", web_env, folder / "out"))
+        bot = stack.enter_context(start("bot", web_env, folder / "out"))
         worker = stack.enter_context(start(worker_module, worker_env, folder / "out", name="worker"))
         clock = stack.enter_context(start("workers.clock", clock_env, folder / "out", name="clock"))
         base_url = f"http://127.0.0.1:{port}"
-        web.wait_ready(f"{base_url}/readyz")  # worker and clock need no wait: what is due waits for them
-        yield Town(folder, valkey, aws, worker_gate, clock_gate, aws_gate, web, worker, clock, base_url, keys, delivery)
+        bot.wait_ready(f"{base_url}/readyz")  # worker and clock need no wait: what is due waits for them
+        yield Town(folder, valkey, aws, worker_gate, clock_gate, aws_gate, bot, worker, clock, base_url, keys, delivery)
 
 
 def gates(of: Town) -> dict[str, tuple[Gate, Process]]:
@@ -188,20 +201,17 @@ def gates(of: Town) -> dict[str, tuple[Gate, Process]]:
     }
 
 
-async def _prepare(url: str) -> dict[str, str]:
-    """Apply the demo's rules and make a key for everybody."""
+async def prepare(url: str, roster: str = samples.ROSTER_TEXT) -> dict[str, str]:
+    """Apply the demo's policy and this roster, and make a key for everybody."""
     store = await connect(url)
     try:
-        await apply(store.records, policy=samples.POLICY_TEXT, roster=samples.ROSTER_TEXT, by="user:dana", why="story")
-        now = await store.records.now()
-        keys: dict[str, str] = {}
-        scopes: dict[str, tuple[Scope, ...]] = {"report-bot": ("request", "read"), "operator": ("operate", "read")}
+        await apply(store.records, policy=samples.POLICY_TEXT, roster=roster, by="user:dana", why="story")
+        keys = {}
         for name in ("report-bot", "operator", *PEOPLE):
-            secret = keys[name] = new_api_key()
             principal = f"user:{name}" if name in PEOPLE else f"caller:{name}"
-            key = ApiKey(id=name, principal=principal, scopes=scopes.get(name, ("review", "read")), made_at=now)
-            record = f"key:{hash_key(secret)}"
-            await store.records.commit(Commit(at=now, expects={record: 0}, puts={record: key.model_dump_json()}))
+            keys[name], _ = await make_key(
+                store.records, principal=principal, scopes=SCOPES.get(name, ("review", "read")), by="user:dana"
+            )
         return keys
     finally:
         await store.aclose()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from approvers.card import render
-from bot.surfaces.port import MessageRef, Refused, Unreachable
+from bot.surfaces.port import MessageRef, OutcomeUnknown, Refused, Unreachable
 from bot.surfaces.slack_api import SlackApi
 from bot.surfaces.slack_channels import KEPT_SECONDS, Channels, Pace
 from bot.surfaces.slack_surface import SlackSurface, plain_blocks
@@ -174,3 +174,17 @@ async def test_a_channel_is_not_posted_to_faster_than_slack_takes_it() -> None:
     seconds[0] += 10
     for _ in range(3):
         await pace.turn("C1")
+
+
+async def test_after_an_unanswered_post_no_other_is_spent_on_a_slack_that_does_not_answer(wall: Wall) -> None:
+    wall.slack.faults.drop_after("chat.postMessage", 1)
+    with pytest.raises(OutcomeUnknown):
+        await wall.surface.post(CHANNEL, CARD)
+    wall.slack.faults.status("auth.test", 503, 1)
+    with pytest.raises(Unreachable):
+        await wall.surface.post(CHANNEL, CARD)
+    assert len(wall.slack.messages(CHANNEL)) == 1
+    await wall.surface.post(CHANNEL, CARD)
+    assert len(wall.slack.messages(CHANNEL)) == 2
+    await wall.surface.post(CHANNEL, CARD)
+    assert len(wall.slack.calls("auth.test")) == 2  # asked only while in doubt
