@@ -14,13 +14,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from approvers.request import RequestState
 from bot.notifier import ACT, Event
 from bot.postings_alarms import Alarms
 from bot.postings_delivery import Delivery
 from bot.postings_lanes import SILENT_AFTER, Lane, NotNow
 from bot.postings_record import Cards, Copy, change
 from bot.postings_record import Lane as Name
-from bot.postings_routes import asked, lanes_for
+from bot.postings_routes import asked, lanes_for, stand_ins
 from bot.postings_scenes import Scene, Scenes
 from bot.reading import Reader
 from bot.surfaces.port import MessageRef, Surface, SurfaceError
@@ -92,7 +93,7 @@ class Postings:
             page = requests[start : start + BATCH]
             scenes = await self._scenes.read(page)
             for request in page:
-                self._owe(new[request], scenes.get(request))
+                self._owe(new[request], await self._called(new[request], scenes.get(request)))
             self._wake(may_until)
         if under_way := self._wake(may_until):
             await asyncio.wait(under_way, timeout=PATIENCE)
@@ -137,12 +138,23 @@ class Postings:
             debt.lanes[lane.name] = self._number
             lane.add(scene)
 
+    async def _called(self, events: Sequence[Event], scene: Scene | None) -> Scene | None:
+        """Return the scene with copies for those to whom a seat was lent since the cards were posted."""
+        told = scene is not None and bool(scene.cards.copies) and any(event.type == "card.refresh" for event in events)
+        if scene is None or not told or scene.request.state is not RequestState.PENDING:
+            return scene
+        lanes = stand_ins(self._policies.current, scene.request, self._surfaces.keys(), scene.seen.now)
+        if {copy.lane for copy in scene.cards.copies}.issuperset(lanes):
+            return scene
+        await change(self._records, scene.request.id, lambda cards: cards.also(lanes))
+        return (await self._scenes.read([scene.request.id])).get(scene.request.id)
+
     def _routed(self, scene: Scene) -> Scene:
         """Return the scene with the copies that are to be; on-call is told where there is nobody to show them to."""
         book, request = self._policies.current, scene.request
         if request.ruling.effect != "review":
             return scene
-        names = lanes_for(book, request, self._surfaces.keys())
+        names = lanes_for(book, request, self._surfaces.keys(), scene.seen.now)
         if not names:
             who = ", ".join(asked(book, request))
             self._alarms.sound("nowhere", who[:200], f"No chat reaches {who}; their requests are in the console only.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -98,6 +98,12 @@ class Cards(_Value):
             return self
         more = Copy(surface=ref.surface, to=ref.channel, said=said).model_copy(update=known)
         return self.model_copy(update={"copies": (*self.copies, more)})
+
+    def also(self, lanes: Iterable[Lane]) -> Cards:
+        """Add copies that are still to be posted, in lanes that have none."""
+        known = {copy.lane for copy in self.copies}
+        more = [Copy(surface=surface, to=to) for surface, to in lanes if (surface, to) not in known]
+        return self.model_copy(update={"copies": (*self.copies, *more)[: max(MOST_COPIES, len(self.copies))]})
 
     def anew(self) -> Cards:
         """Have every copy sent again, those that were refused as well."""

@@ -1,8 +1,12 @@
-"""Say where a request's card goes: the places and people that the first level of its ladder asks."""
+"""Say where a request's card goes: the places and people that the first level of its ladder asks.
+
+Who is asked only because somebody lent them a seat looks at none of these places: the card goes to them directly.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from datetime import datetime
 
 from approvers.escalation import ladder_for
 from approvers.request import Request
@@ -22,10 +26,16 @@ def asked(book: Rulebook, request: Request) -> tuple[str, ...]:
         return tuple(f"group:{group}" for group in sorted(request.ruling.seats))
 
 
-def lanes_for(book: Rulebook, request: Request, surfaces: Collection[str]) -> tuple[Lane, ...]:
+def lanes_for(book: Rulebook, request: Request, surfaces: Collection[str], now: datetime) -> tuple[Lane, ...]:
     """Return the channels and accounts to post to, each once, in the order of asking."""
     found = [lane for who in asked(book, request) for lane in _lanes(book.roster, who, surfaces)]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys([*found, *stand_ins(book, request, surfaces, now)]))
+
+
+def stand_ins(book: Rulebook, request: Request, surfaces: Collection[str], now: datetime) -> tuple[Lane, ...]:
+    """Return the accounts of those who may answer only in a seat that was lent to them."""
+    names = book.called_in(request.ruling.seats, now)
+    return tuple(_accounts(book.roster, names, surfaces))
 
 
 def _lanes(roster: Roster, who: str, surfaces: Collection[str]) -> Iterator[Lane]:
@@ -38,7 +48,8 @@ def _lanes(roster: Roster, who: str, surfaces: Collection[str]) -> Iterator[Lane
         return
     looks_at = [place.name for place in roster.places.values() if name in place.groups]
     channels = list(_channels(roster, looks_at, surfaces))
-    yield from channels or _accounts(roster, name, surfaces)
+    people = roster.groups[name].people if name in roster.groups else ()
+    yield from channels or _accounts(roster, people, surfaces)
 
 
 def _channels(roster: Roster, places: Collection[str], surfaces: Collection[str]) -> Iterator[Lane]:
@@ -48,9 +59,9 @@ def _channels(roster: Roster, places: Collection[str], surfaces: Collection[str]
                 yield surface, channel
 
 
-def _accounts(roster: Roster, group: str, surfaces: Collection[str]) -> Iterator[Lane]:
-    """Yield the people of a group that looks at no channel, but not members whom only the platform knows."""
-    for name in roster.groups[group].people if group in roster.groups else ():
+def _accounts(roster: Roster, people: Collection[str], surfaces: Collection[str]) -> Iterator[Lane]:
+    """Yield where each of these people is on each platform that knows them."""
+    for name in people:
         for surface in surfaces:
             if account := _account(roster.persons[name], surface):
                 yield surface, account

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from approvers.errors import CountersignError
-from countersign.commands import asking, granted
+from countersign.commands import asking, granted, stopping
 from countersign.commands.common import Ended, as_json, explain, not_built, put_json, say
 from countersign.errors import OTHER, exit_code_of
 from countersign.run import BEFORE_COMMAND
@@ -25,11 +25,11 @@ OPERATORS = {
     "keys": "Make, list and revoke API keys.",
     "doctor": "Check what the processes need, and say what is missing.",
     "console": "Make a sign-in link for the console.",
+    "slack": "Print the Slack app's manifest.",
 }
 NOT_BUILT = {
     "policy": "Check, explain, simulate or suggest policy.",
     "receipt": "Verify a receipt.",
-    "slack": "Print the Slack app's manifest.",
     "teams": "Package the Teams app.",
 }
 ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -45,10 +45,10 @@ def build(asked: str | None = None) -> typer.Typer:
         add_completion=False,
         rich_markup_mode=None,
     )
-    for function in (asking.run, asking.request, asking.wait, granted.grants, granted.release, granted.revoke):
+    for function in (asking.run, asking.request, asking.wait, granted.grants, granted.release, stopping.revoke):
         app.command()(function)
     app.command("credential-process")(granted.credential_process)
-    app.command()(granted.freeze)
+    app.command()(stopping.freeze)
     app.add_typer(_audit(), name="audit")
     for name, words in OPERATORS.items():
         _add_operator(app, name, words, loaded=name == asked)

@@ -15,10 +15,12 @@ import typer
 
 import countersign
 from approvers.roster import parse_roster
+from bot.surfaces.slack_events import GONE
 from countersign.cli import NOT_BUILT, OPERATORS, build
 from countersign.errors import CANCELLED, DENIED, EXPIRED, OTHER, OUR_FAULT
 from countersign.run import BEFORE_COMMAND, ENDED_UNDER_IT
 from tests.readme_tables import FILES, TABLES, filled, found
+from workers.config import describe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -49,7 +51,7 @@ EXAMPLES = [words for text in TEXTS.values() for words in commands(text)]
 
 
 def test_there_are_examples() -> None:
-    assert {words[1] for words in EXAMPLES} >= {"run", "apply", "keys", "console", "doctor"}
+    assert {words[1] for words in EXAMPLES} >= {"run", "apply", "keys", "console", "doctor", "slack"}
 
 
 @pytest.mark.parametrize("words", EXAMPLES, ids=[" ".join(words[1:3]) for words in EXAMPLES])
@@ -116,13 +118,48 @@ def test_links_lead_somewhere(name: str) -> None:
             assert (folder / link).exists(), link
 
 
-def test_the_picture_is_a_picture() -> None:
-    [path] = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+PICTURES = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", README)
+
+
+def test_there_are_pictures_of_the_console_and_of_every_state_of_a_card() -> None:
+    shown = [path for _, path in PICTURES]
+    assert shown[0] == "docs/img/console.png"
+    for state in ("card-phone", "card-live", "card-ended", "card-review", "review", "home"):
+        assert f"docs/img/slack-{state}.png" in shown
+
+
+@pytest.mark.parametrize(("words", "path"), PICTURES, ids=[Path(path).stem for _, path in PICTURES])
+def test_a_picture_is_a_picture_and_says_what_it_shows(words: str, path: str) -> None:
     head = (ROOT / path).read_bytes()[:24]
     assert head[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = struct.unpack(">II", head[16:24])
-    assert width >= 600
+    assert width >= 500
     assert height >= 400
+    assert len(words) >= 40
+
+
+def test_the_roster_of_the_slack_guide_is_one_that_we_read() -> None:
+    [example] = re.findall(r"```toml\n(.*?)```", TEXTS["docs/slack.md"], re.DOTALL)
+    roster = parse_roster(example)
+    assert roster.persons["dana"].slack_user == "U02ABCDEF"
+    assert roster.persons["robin"].slack_team == "T01ABCDEF"
+    assert roster.groups["sre"].slack
+    assert roster.on_call_groups() == {"oncall"}
+    assert not roster.places["prod"].shared
+    assert not roster.slack.match_email
+    assert roster.delegations[0].taker == "robin"
+
+
+def test_every_slack_key_of_the_roster_is_described() -> None:
+    for text in (README, TEXTS["docs/slack.md"]):
+        for key in ("[person.", "[group.", "[place.", "[slack]", "[[delegation]]", "oncall = true", "match_email"):
+            assert key in text
+
+
+def test_every_slack_variable_is_explained_to_an_administrator() -> None:
+    names = {row.name for row in describe() if "SLACK" in row.name and "API_URL" not in row.name}
+    assert len(names) == 3
+    assert {name for name in names if name in TEXTS["docs/slack.md"]} == names
 
 
 def test_the_toml_examples_are_toml_that_we_read() -> None:
@@ -145,6 +182,16 @@ def test_every_alert_is_explained() -> None:
     assert len(kinds) >= 6
     told = set(re.findall(r"^\| `([a-z_.]+)`", TEXTS["docs/operating.md"], re.MULTILINE))
     assert kinds | {"clock.silent"} <= told
+
+
+def test_every_alert_about_cards_and_slack_is_explained() -> None:
+    sources = "\n".join(path.read_text() for path in (ROOT / "bot").rglob("*.py"))
+    kinds = {f"cards.{kind}" for kind in re.findall(r'_?alarms\.(?:sound|once)\("([a-z]+)"', sources)}
+    kinds |= {f"slack.{event}" for event in GONE}
+    kinds |= {one or other for one, other in re.findall(r'Alert\("(slack\.\w+)"|parts, f"(slack\.\w+):', sources)}
+    assert len(kinds) >= 9
+    rows = re.findall(r"^\| (`[a-z_.]+`(?:, `[a-z_.]+`)*)", TEXTS["docs/operating.md"], re.MULTILINE)
+    assert kinds <= {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
 
 
 def test_what_was_shown_on_an_emulator_only_is_marked() -> None:

@@ -66,17 +66,28 @@ class Rulebook:
 
         `outside` adds people of groups that are kept elsewhere, where the caller has looked; the roster's are known.
         """
-        more = {name for group in seats for name in (outside or {}).get(group, ())}
+        zone = self.policy.zone
+        return tuple(
+            f"{taker} answers for {giver} until {until.astimezone(zone):%-d %b}"
+            for (taker, giver), until in sorted(self._lent(seats, now, outside or {}).items())
+        )
+
+    def called_in(self, seats: Mapping[str, int], now: datetime) -> tuple[str, ...]:
+        """Return who may answer in these seats only because somebody lent them theirs: bare names, in order."""
+        takers = {taker for taker, _ in self._lent(seats, now, {})}
+        return tuple(sorted(one for one in takers if not self.roster.groups_of(one) & seats.keys()))
+
+    def _lent(
+        self, seats: Mapping[str, int], now: datetime, outside: Mapping[str, frozenset[str]]
+    ) -> dict[tuple[str, str], datetime]:
+        """Return until when whom (first) stands in for whom in these seats."""
+        more = {name for group in seats for name in outside.get(group, ())}
         last: dict[tuple[str, str], datetime] = {}
         for one in self.delegations:
             if now <= one.until and (one.giver in more or self.roster.groups_of(one.giver) & seats.keys()):
                 pair = (one.taker, one.giver)
                 last[pair] = max(one.until, last.get(pair, one.until))
-        zone = self.policy.zone
-        return tuple(
-            f"{taker} answers for {giver} until {until.astimezone(zone):%-d %b}"
-            for (taker, giver), until in sorted(last.items())
-        )
+        return last
 
 
 class Policies:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from countersign.commands.common import Ended
 from countersign.ops.connect import open_store
-from countersign.ops.fittings import agent_line
+from countersign.ops.fittings import BEHIND, agent_line
 from countersign.ops.folder import DEFAULT
 from countersign.ops.following import follow
 from countersign.ops.ground import Ground, NotStaged, open_ground
@@ -27,6 +29,9 @@ from countersign.ops.scenes import play
 from countersign.ops.staging import Stage, open_stage
 from countersign.status import harmless
 from workers.config import load
+
+if TYPE_CHECKING:
+    from countersign.ops.slackdemo import Wish
 
 DEFAULT_PORT = 8080
 INVITATION = """
@@ -39,28 +44,45 @@ INVITATION = """
            as robin, approve: the agent reads, is refused what was not granted, and you can revoke it
   and      the same line with `--ttl 10s`, and while that credential lives:  kill -9 {worker} {clock}
            (worker and clock); it ends all the same, and is proven ended when they are back
-  stop     Ctrl-C; the state stays in {state}
+{slack}  stop     Ctrl-C; the state stays in {state}
+"""
+IN_SLACK = """\
+  slack    each ask is a card in #{room}, where {people} may approve; try /countersign help, too
 """
 
 
 def command(
+    *,
     once: Annotated[bool, typer.Option("--once", help="Play every scene, check each, and stop.")] = False,
     state: Annotated[Path, typer.Option("--state", metavar="DIR", help="Where everything is kept.")] = DEFAULT,
     port: Annotated[
         int | None, typer.Option("--port", min=0, max=65535, help=f"Where the console is. Default: {DEFAULT_PORT}.")
     ] = None,
+    slack: Annotated[
+        bool, typer.Option("--slack", help="Also in your Slack, by Socket Mode: see docs/slack.md.")
+    ] = False,
+    slack_channel: Annotated[
+        str | None, typer.Option("--slack-channel", metavar="C…", help="Its channel. Default: the one the app is in.")
+    ] = None,
+    slack_as: Annotated[
+        list[str] | None,
+        typer.Option("--slack-as", metavar="NAME=U…", help="Who plays whom. Default: the people in the channel."),
+    ] = None,
     aws_enforce: Annotated[
         bool, typer.Option("--aws-enforce/--dangerously-let-aws-allow-everything", hidden=True)
     ] = True,
 ) -> None:
-    """Run everything on this machine, with a local AWS; nothing leaves it."""
+    """Run everything on this machine, with a local AWS; nothing leaves it but, with --slack, the cards."""
+    wished = _wish(slack_channel, slack_as or []) if slack or slack_channel or slack_as else None
+    if once and wished:
+        raise NotStaged("--once plays the people itself, and cannot click in Slack: leave one of the two out")
     signal.signal(signal.SIGTERM, _interrupt)  # until the loop runs, both mean: stop what has been started, in order
     if once:
         raise Ended(play(state, port or 0, say, enforce_iam=aws_enforce))
     with contextlib.suppress(KeyboardInterrupt):
         with open_ground(state, DEFAULT_PORT if port is None else port, say, enforce_iam=aws_enforce) as ground:
             say(asyncio.run(checked(ground)))
-            asyncio.run(_show(ground))
+            asyncio.run(_show(ground, wished))
         say("stopped; `countersign demo` goes on from here")
 
 
@@ -82,12 +104,18 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-async def _show(ground: Ground) -> None:
+def _wish(channel: str | None, players: Sequence[str]) -> Wish:
+    from countersign.ops import slackdemo  # noqa: PLC0415 loads Slack's SDK: only where it is asked for
+
+    return slackdemo.wish(os.environ, channel, players)
+
+
+async def _show(ground: Ground, slack: Wish | None) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     began = time.monotonic()
-    starting = asyncio.create_task(_run(ground, began))
+    starting = asyncio.create_task(_run(ground, began, slack))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
     starting.cancel()
@@ -96,8 +124,8 @@ async def _show(ground: Ground) -> None:
         await starting
 
 
-async def _run(ground: Ground, began: float) -> None:
-    async with open_stage(ground, say, lambda text: say(f"{_now()}        {text}")) as stage:
+async def _run(ground: Ground, began: float, slack: Wish | None) -> None:
+    async with open_stage(ground, say, lambda text: say(f"{_now()}        {text}"), slack) as stage:
         say(f"ready, {time.monotonic() - began:.1f} s")
         say(_invitation(stage))
         async for line in follow(stage.store, await stage.store.log.size()):
@@ -106,11 +134,13 @@ async def _run(ground: Ground, began: float) -> None:
 
 def _invitation(stage: Stage) -> str:
     children = stage.supervisor.children
+    people = [name for name in stage.cast.players if f"user:{name}" != BEHIND] if stage.cast else []
     return INVITATION.format(
         console=f"{stage.ground.base_url}/console/",
         agent=agent_line(stage.ground),
         worker=children["worker"].pid,
         clock=children["clock"].pid,
+        slack=IN_SLACK.format(room=stage.cast.room, people=" or ".join(people) or "nobody") if stage.cast else "",
         state=stage.ground.folder.path,
     )
 

@@ -6,6 +6,7 @@ import importlib.resources
 import json
 import os
 import re
+import secrets
 import shlex
 import sys
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ ACTOR, BEHIND = "agent:report-bot", "user:dana"
 ROLE = "analytics"
 MODULES = {"web": "bot", "worker": "workers", "clock": "workers.clock"}
 """The three processes, in the order of their start; they stop in the other."""
+SLACK_SIGNING = "COUNTERSIGN_SLACK_SIGNING_SECRET"
 _NOT_INHERITED = re.compile(r"COUNTERSIGN_|AWS_", re.IGNORECASE)
 
 
@@ -31,26 +33,46 @@ def demo_file(name: str) -> str:
     return (importlib.resources.files("countersign.ops") / "data" / "demo" / name).read_text()
 
 
-async def apply_rules(records: Records) -> str:
-    """Put the demo's own files into force, unless an operator has applied others; returns what was done, in words."""
+async def operators(records: Records) -> list[str]:
+    """Return who has applied rules of their own, which stay in force."""
     seen = await records.read([layout.POLICY, layout.ROSTER])
     by = {str(json.loads(record.json)["by"]) for record in seen.records.values() if record.version}
-    if by - {DEMO}:
-        return f"rules: as applied by {', '.join(sorted(by - {DEMO}))}"
+    return sorted(by - {DEMO})
+
+
+async def apply_rules(records: Records, roster: str | None = None) -> str:
+    """Put the demo's own files into force, unless an operator has applied others; returns what was done, in words.
+
+    `roster` takes the place of the demo's own one.
+    """
+    if others := await operators(records):
+        return f"rules: as applied by {', '.join(others)}"
     why = "the rules that this version of the demo came with"
-    await apply(records, policy=demo_file("policy.toml"), roster=demo_file("countersign.toml"), by=DEMO, why=why)
+    people = roster or demo_file("countersign.toml")
+    await apply(records, policy=demo_file("policy.toml"), roster=people, by=DEMO, why=why)
     return "rules: the demo's policy.toml and countersign.toml are in force"
 
 
 def delivery_key(ground: Ground) -> DeliveryKey:
     """Return the delivery key of the last run, or a new one; kept beside what `doctor` needs to speak to AWS."""
-    kept = ground.folder.read(SECRETS_JSON).get("delivery_key")
-    key = DeliveryKey.parse(kept) if kept else DeliveryKey.generate()
-    ground.folder.write(SECRETS_JSON, {"delivery_key": key.text, "environment": _prefixed(_aws(ground))})
+    kept = ground.folder.read(SECRETS_JSON)
+    key = DeliveryKey.parse(kept["delivery_key"]) if kept.get("delivery_key") else DeliveryKey.generate()
+    ground.folder.write(SECRETS_JSON, {**kept, "delivery_key": key.text, "environment": _prefixed(_aws(ground))})
     return key
 
 
-def write_for_scripts(ground: Ground, tokens: Tokens) -> None:
+def signing_secret(ground: Ground) -> str:
+    """Return the secret that signs what scripts send to `/slack/events` as if they were Slack; the last run's, if any.
+
+    It holds while the demo runs with Slack and no secret of a real app was given.
+    """
+    kept = ground.folder.read(SECRETS_JSON)
+    secret = str(kept.get("slack_signing_secret") or secrets.token_hex(16))
+    ground.folder.write(SECRETS_JSON, {**kept, "slack_signing_secret": secret})
+    return secret
+
+
+def write_for_scripts(ground: Ground, tokens: Tokens, slack_secret: str | None = None) -> None:
     """Write `demo.json`, and what the agent's terminal reads; both readable by their owner alone."""
     ground.folder.write(
         DEMO_JSON,
@@ -65,8 +87,8 @@ def write_for_scripts(ground: Ground, tokens: Tokens) -> None:
             "role": ROLE,
             "bucket": ground.prepared.bucket,
             "verify_key": None,
-            "slack_signing_secret": None,
-            "note": "verify_key and slack_signing_secret stay null until signed checkpoints and Slack are built",
+            "slack_signing_secret": slack_secret or signing_secret(ground),
+            "note": "verify_key stays null until signed checkpoints are built; /slack/events needs --slack",
         },
     )
     lines = {
@@ -90,8 +112,18 @@ def agent_line(ground: Ground, ttl: str = "15m") -> str:
     )
 
 
-def environments(ground: Ground, delivery: DeliveryKey) -> dict[str, dict[str, str]]:
-    """Return each process's environment: the worker alone can speak to AWS, web alone can open a credential."""
+def slack_environment(ground: Ground, given: Mapping[str, str]) -> dict[str, str]:
+    """Return Slack's settings for the web process: those that are given, and a signing secret in any case."""
+    return {SLACK_SIGNING: signing_secret(ground), **given}
+
+
+def environments(
+    ground: Ground, delivery: DeliveryKey, slack: Mapping[str, str] | None = None
+) -> dict[str, dict[str, str]]:
+    """Return each process's environment: the worker alone can speak to AWS, web alone to Slack and to open credentials.
+
+    `slack` holds Slack's settings, by their full names.
+    """
     own = {
         "web": {"HOST": HOST, "PORT": str(ground.port), "DELIVERY_KEY": delivery.text, "DEMO": "true"},
         "worker": {"DELIVERY_PUBLIC_KEY": delivery.public_text, **_aws(ground)},
@@ -99,7 +131,9 @@ def environments(ground: Ground, delivery: DeliveryKey) -> dict[str, dict[str, s
     }
     inherited = {name: value for name, value in os.environ.items() if not _NOT_INHERITED.match(name)}
     shared = {**inherited, "NO_PROXY": f"{HOST},localhost", "COUNTERSIGN_REDIS_URL": ground.redis_url}
-    return {name: shared | _prefixed(own[name]) for name in MODULES}
+    found = {name: shared | _prefixed(own[name]) for name in MODULES}
+    found["web"] |= slack or {}
+    return found
 
 
 def _prefixed(values: Mapping[str, str]) -> dict[str, str]:

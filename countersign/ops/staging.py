@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -20,6 +21,9 @@ from countersign.ops.supervise import Supervisor
 from countersign.ops.tokens import Tokens, find_tokens
 from workers.config import load
 from workers.stores.port import Store
+
+if TYPE_CHECKING:
+    from countersign.ops.slackdemo import Cast, Wish
 
 READY_SECONDS = 30.0
 FALLS = 3
@@ -34,32 +38,38 @@ class Stage:
     store: Store
     tokens: Tokens
     supervisor: Supervisor
+    cast: Cast | None = None
 
 
 @asynccontextmanager
-async def open_stage(ground: Ground, step: Step, told: Callable[[str], None]) -> AsyncIterator[Stage]:
+async def open_stage(
+    ground: Ground, step: Step, told: Callable[[str], None], slack: Wish | None = None
+) -> AsyncIterator[Stage]:
     """Apply the rules, find or make the keys, run the three processes; stop them in order at the end.
 
     Args:
         ground: what stands already.
         step: told of each step.
         told: told when a process died and when it runs again.
+        slack: put the cards into this Slack, too.
 
     Raises:
         NotStaged: with what to do.
     """
     async with open_store(load({"COUNTERSIGN_REDIS_URL": ground.redis_url})) as store:
-        step(await fittings.apply_rules(store.records))
+        cast, roster = await _cast(slack, store, step) if slack else (None, None)
+        step(await fittings.apply_rules(store.records, roster))
         tokens = await find_tokens(ground.folder, store.records)
-        fittings.write_for_scripts(ground, tokens)
+        environ = fittings.slack_environment(ground, slack.environ) if slack else {}
+        fittings.write_for_scripts(ground, tokens, environ.get(fittings.SLACK_SIGNING))
         supervisor = Supervisor(told)
         try:
             step("web, worker, clock: starting …")
             began = await store.records.now()
-            for child in _children(ground):
+            for child in _children(ground, environ):
                 await supervisor.start(child)
             await wait_until_ready(ground.base_url, store, supervisor, began)
-            yield Stage(ground, store, tokens, supervisor)
+            yield Stage(ground, store, tokens, supervisor, cast)
         finally:
             step("stopping clock, worker and web …")
             await supervisor.stop()
@@ -88,9 +98,21 @@ async def wait_until_ready(base_url: str, store: Store, supervisor: Supervisor, 
         raise NotStaged(why) from None
 
 
-def _children(ground: Ground) -> list[Child]:
+async def _cast(slack: Wish, store: Store, step: Step) -> tuple[Cast | None, str | None]:
+    """Find channel and people, and the roster that names them; neither where an operator's own roster does."""
+    from countersign.ops import slackdemo  # noqa: PLC0415 loads Slack's SDK: only where it is asked for
+
+    if others := await fittings.operators(store.records):
+        step(f"slack: channel and people as in the countersign.toml applied by {', '.join(others)}")
+        return None, None
+    cast = await slackdemo.find_cast(slack)
+    step(f"slack: {cast}")
+    return cast, slackdemo.roster_with(fittings.demo_file("countersign.toml"), cast)
+
+
+def _children(ground: Ground, slack: Mapping[str, str]) -> list[Child]:
     logs = ground.folder.path / "logs"
-    environs = fittings.environments(ground, fittings.delivery_key(ground))
+    environs = fittings.environments(ground, fittings.delivery_key(ground), slack)
     return [
         Child(name, [sys.executable, "-m", MODULES[name]], environ, logs / f"{name}.log")
         for name, environ in environs.items()

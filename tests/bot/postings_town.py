@@ -71,7 +71,7 @@ class Town:
         self.policies = Policies(self.store.records, self.store.signals)
         self.reader = Reader(self.store)
         self.desk = Desk(self.store, self.policies, load_levels(), self.reader, Directory(self.policies))
-        self.board, self.alerts = Board(people=("U0ROBIN",)), Sink()
+        self.board, self.alerts = Board(people=("U0ROBIN", "U0EVE")), Sink()
         self.surfaces: dict[str, Surface] = {"slack": self.board}
         self.asked = 0
 

@@ -3,13 +3,15 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from approvers import grant as grants
+from bot.away import Away
 from bot.surfaces.port import MessageRef
 from tests.bot.postings_town import ONE_PLACE, PEOPLE, TWO_PLACES, Town
+from tests.bot.test_desk import person
 from workers.stores import layout
 from workers.stores.port import Store
 
@@ -115,6 +117,39 @@ async def test_a_group_without_a_place_is_written_to_person_by_person():
         await town.quiet()
     assert town.board.count("post", "U0ROBIN") == 1
     assert town.board.one("U0ROBIN").card.phase == "Approved"
+
+
+LENT = f'{ONE_PLACE}\n[person.eve]\nslack = "U0EVE"\n'
+
+
+async def test_who_was_lent_a_seat_and_looks_at_no_place_gets_the_card_directly():
+    town = await Town().start(LENT)
+    away = Away(town.store, town.policies, town.reader)
+    async with town.web():
+        before = await town.ask()
+        await town.quiet()
+        assert town.board.count("post") == 1
+        await away.lend(person("robin"), "eve", datetime.now(UTC) + timedelta(days=2))
+        await town.until(lambda: town.board.count("post", "U0EVE") == 1)
+        await town.ask()
+        await town.quiet()
+        assert (town.board.count("post", "U0EVE"), town.board.count("post", "C01")) == (2, 2)
+        assert all("eve answers for robin" in one.card.stand_ins[0] for one in town.board.messages("U0EVE"))
+        await town.click(before, "eve")
+        await town.quiet()
+    assert [one.card.phase for one in town.board.messages("U0EVE")] == ["Approved", "Waiting"]
+    assert town.board.messages("C01")[0].card.phase == "Approved"
+
+
+async def test_who_looks_at_the_place_already_gets_no_card_besides():
+    town = await Town().start(LENT)
+    await Away(town.store, town.policies, town.reader).lend(
+        person("robin"), "alex", datetime.now(UTC) + timedelta(days=2)
+    )
+    async with town.web():
+        await town.ask()
+        await town.quiet()
+    assert town.board.count("post") == 1
 
 
 async def test_on_call_hears_once_of_people_whom_no_chat_reaches():

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from countersign.ops.manifest import manifest
 from tests.story.town import Api, prepare
 from tests.worlds import samples
 from tests.worlds.processes import Process, start
@@ -65,7 +66,7 @@ def slack_env(slack: Slack) -> dict[str, str]:
 @contextmanager
 def furnished_slack() -> Iterator[Slack]:
     """Run a workspace with everybody in every channel."""
-    with running_slack() as slack:
+    with running_slack(manifest=manifest("https://countersign.example.com")) as slack:
         for name, account in ACCOUNTS.items():
             slack.add_user(account, name=name, email=f"{name}@example.com")
         slack.add_user(VENDOR, name="vendor", email="vendor@example.org", team_id="T99")

@@ -21,6 +21,7 @@ from approvers.audit import By
 from bot.app import DEPS, Deps, build_app
 from bot.identity import Identity
 from bot.reading import View
+from countersign.ops.manifest import manifest
 from tests.bot.console.world import BOT, BUCKET, demo_files, work
 from tests.worlds.slack import Delivery, Message, SlackWorld
 from tests.worlds.slack import View as Shown
@@ -171,12 +172,12 @@ class SlackTown:
         return await self._seen(look, f"a card of {view.request.handle} with {words!r}")
 
     async def heard(self, person: str) -> str:
-        """Return the next private line for a person (or account); in the channel or directly."""
+        """Return the next private line for a person (or account), in the channel or directly; a card is none."""
         account = ACCOUNTS.get(person, person)
 
         def look() -> str | None:
-            said = [*self.slack.ephemerals(account), *self.slack.dms(account)]
-            new = said[self._heard.get(account, 0) :]
+            lines = [one for one in self.slack.dms(account) if not one.buttons()]
+            new = [*self.slack.ephemerals(account), *lines][self._heard.get(account, 0) :]
             return new[0].visible_text() if new else None
 
         text = await self._seen(look, f"a word to {person}")
@@ -236,7 +237,7 @@ def person(name: str) -> Identity:
 @contextlib.asynccontextmanager
 async def open_town(**settings: str) -> AsyncIterator[SlackTown]:
     """Open a town with a card channel that all of the roster are in."""
-    async with SlackWorld.open() as slack:
+    async with SlackWorld.open(manifest=manifest(None, match_email=True)) as slack:
         for name, account in ACCOUNTS.items():
             slack.add_user(account, name=name, email=f"{name}@example.com")
         slack.add_user(GUEST, name="guest", email="guest@example.net", is_restricted=True)

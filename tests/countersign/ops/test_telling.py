@@ -37,6 +37,13 @@ def record(kind: str, data: dict[str, object], person: str | None = "user:robin"
             "EXPIRED: nobody answered, which is neither a no nor a yes",
         ),
         ("grant.revoked", {"proof": PROOF}, "ended, and proven: refused 3 of 3 probes, 1.2 s after the request"),
+        ("freeze.set", {"why": "incident 7"}, "robin stops all approvals and mints: incident 7"),
+        ("freeze.lifted", {"why": ""}, "robin lets approvals and mints go on"),
+        (
+            "revocation.requested",
+            {"kind": "role", "name": "analytics", "grants": ["grt_1", "grt_2"], "reason": "leak"},
+            "robin takes away all of role analytics, 2 live: leak",
+        ),
         ("something.new", {}, "something.new by robin"),
     ],
 )
