@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,7 +23,7 @@ from approvers.request import Request, RequestState
 from approvers.times import Moment, spell
 
 __all__ = ["DENY_PRESETS", "MAX_LINE", "MAX_TEXT", "Button", "Card", "CardFact", "progress", "push", "render",
-           "shown_digest", "status", "visible", "warnings"]  # fmt: skip
+           "review_first", "shown_digest", "status", "visible", "warnings"]  # fmt: skip
 
 CARD_WEIGHT = 5_400
 """What the texts of a card may take in ASCII JSON, so that with blocks and buttons it stays below Slack's 12,000."""
@@ -39,6 +39,7 @@ DENY_PRESETS: Mapping[str, str] = {
     "unknown_agent": "Unknown agent.",
 }
 """Reasons for a denial that take one click; the agent reads them."""
+GRAVE = ("high", "critical")
 Kind = Literal["line", "code", "quote"]
 
 
@@ -113,14 +114,7 @@ def render(request: Request, grant: Grant | None, *, stand_ins: Sequence[str] = 
 
     `stand_ins` are lines such as `bob answers for ana until 23 Nov`.
     """
-    action, risk = request.action, request.ruling.risk
-    beyond = tuple(uncovered(request))
-    hidden = count_hidden(_typed(request))
-    flagged = tuple(warnings(request, hidden))
-    points = tuple(one_line(f"{part.points:+d} {part.why}", 2 * MAX_LINE) for part in risk.points)
-    beside = sum(weigh(text) for text in (*flagged, *points, asked(request), title(request)))
-    facts = tuple(fitted(list(_facts(request, grant)), max(FACTS_LEAST, CARD_WEIGHT - beside)))
-    long = any(fact.cut for fact in facts) or weigh(" · ".join(points)) > POINTS_WEIGHT
+    action, risk, laid = request.action, request.ruling.risk, _laid_out(request, grant)
     waits = request.state is RequestState.PENDING
     return Card(
         request_id=request.id,
@@ -130,28 +124,33 @@ def render(request: Request, grant: Grant | None, *, stand_ins: Sequence[str] = 
         grant_state=grant.state if grant else None,
         phase=phase(request, grant),
         headline=f"{visible(action.actor.id, MAX_LINE)} wants {visible(action.action, MAX_LINE)}",
-        headline_covers=not beyond,
+        headline_covers=not laid.beyond,
         title=title(request),
         push=push(request, grant),
         status=status(request, grant),
         outcome=outcome(request),
         risk_level=risk.level,
         risk_score=risk.score,
-        risk_points=points,
-        uncovered=beyond,
-        warnings=flagged,
-        facts=facts,
+        risk_points=laid.points,
+        uncovered=laid.beyond,
+        warnings=laid.flagged,
+        facts=laid.facts,
         asked=asked(request),
         quorum=progress(request),
         answers=tuple(answers(request)),
         stand_ins=tuple(one_line(line) for line in stand_ins) if waits else (),
         buttons=tuple(_buttons(request, grant)),
-        review_first=risk.level in ("high", "critical") or long,
-        hidden=hidden,
+        review_first=risk.level in GRAVE or laid.cut,
+        hidden=laid.hidden,
         expires_at=request.expires_at,
         ends_at=grant.ends_at if grant else None,
         shown=shown_digest(request),
     )
+
+
+def review_first(request: Request) -> bool:
+    """Tell whether a waiting request has to be read whole: its risk is high or critical, or its card is cut."""
+    return request.ruling.risk.level in GRAVE or _laid_out(request, None).cut
 
 
 def shown_digest(request: Request) -> str:
@@ -172,6 +171,27 @@ def shown_digest(request: Request) -> str:
         "expires_at": request.model_dump(mode="json", include={"expires_at"})["expires_at"],
     }
     return hashlib.sha256(canonical_fields(bound)).hexdigest()[:32]
+
+
+class _Layout(NamedTuple):
+    """What has to share the room of a card; `cut` says that something did not fit."""
+
+    beyond: tuple[str, ...]
+    hidden: int
+    flagged: tuple[str, ...]
+    points: tuple[str, ...]
+    facts: tuple[CardFact, ...]
+    cut: bool
+
+
+def _laid_out(request: Request, grant: Grant | None) -> _Layout:
+    hidden = count_hidden(_typed(request))
+    flagged = tuple(warnings(request, hidden))
+    points = tuple(one_line(f"{part.points:+d} {part.why}", 2 * MAX_LINE) for part in request.ruling.risk.points)
+    beside = sum(weigh(text) for text in (*flagged, *points, asked(request), title(request)))
+    facts = tuple(fitted(list(_facts(request, grant)), max(FACTS_LEAST, CARD_WEIGHT - beside)))
+    too_long = any(fact.cut for fact in facts) or weigh(" · ".join(points)) > POINTS_WEIGHT
+    return _Layout(tuple(uncovered(request)), hidden, flagged, points, facts, too_long)
 
 
 def fitted(
@@ -196,7 +216,11 @@ def fitted(
         share = max(LEAST_WEIGHT, left - LEAST_WEIGHT * (len(facts) - number))
         text = cut(fact.whole, limit, share, rest, lines)
         left -= min(weigh(text), share)
-        yield fact.model_copy(update={"text": text, "cut": text != fact.whole})
+        yield fact if text == fact.text and not fact.cut else _shortened(fact, text)
+
+
+def _shortened(fact: CardFact, text: str) -> CardFact:
+    return fact.model_copy(update={"text": text, "cut": text != fact.whole})
 
 
 def _facts(request: Request, grant: Grant | None) -> Iterator[CardFact]:

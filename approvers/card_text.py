@@ -21,7 +21,7 @@ BLANK = frozenset(
     + "".join(map(chr, (*range(0xFE00, 0xFE0E), *range(0xE0100, 0xE01F0))))
 )
 """Characters that count as printable and show nothing: fillers, and selectors that can smuggle text."""
-_PLAIN = re.compile(r"[\n -~]*")
+_PLAIN = re.compile(r"[\n -~·→…⏎]*")  # ASCII, and what we write ourselves
 
 
 def visible(text: str, limit: int = MAX_TEXT) -> str:

@@ -1,7 +1,7 @@
 """Put Slack beside the console: hear it over HTTP or Socket Mode, speak to it as the bot. `mount` is all of its API.
 
-Bolt finds the listener for a call; proof, parsing and the time limit are ours. Nothing here decides: listeners ask the
-desk, and cards are told from the outbox.
+Bolt finds the listener for a call; proof, parsing, running it and the time limit are ours. Nothing here decides:
+listeners ask the desk, and cards are told from the outbox.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bot.surfaces.slack_channels import Channels, Pace
 from bot.surfaces.slack_claims import Claims
 from bot.surfaces.slack_dispatch import NO_STORE, Dispatch, acknowledged
 from bot.surfaces.slack_incoming import Body, Incoming
-from bot.surfaces.slack_ingress import PATH, SlackIngress
+from bot.surfaces.slack_ingress import PATH, Find, Run, SlackIngress
 from bot.surfaces.slack_parts import Kind, Listen, Listener, SlackParts, Tasks
 from bot.surfaces.slack_people import People
 from bot.surfaces.slack_socket import SlackSocket
@@ -61,14 +61,14 @@ def mount(app: web.Application, deps: Deps, postings: Postings, surfaces: dict[s
     api = SlackApi(settings.slack_bot_token.get_secret_value(), settings.slack_api_url, failed=tally.note)
     channels, people = Channels(api), People(api, deps.policies, deps.store.records)
     parts = SlackParts(deps, api, people, postings, Tasks())
-    serve = server(api, Dispatch(parts, claims, tally.note), [*listeners(), *slack_events.listeners(channels), *REST])
+    find = finder(api, Dispatch(parts, claims, tally.note), [*listeners(), *slack_events.listeners(channels), *REST])
     surfaces[NAME] = SlackSurface(api, deps.policies, channels, Pace(), settings.base_url)
     deps.directory.sources[NAME] = people
     if settings.slack_signing_secret:
         secret = settings.slack_signing_secret.get_secret_value()
-        ingress = SlackIngress(secret, claims, serve, _sorry(parts), count=tally.note)
+        ingress = SlackIngress(secret, claims, find, _sorry(parts), count=tally.note)
         app.router.add_post(PATH, ingress.handle)
-    app.cleanup_ctx.append(_life(settings, parts, tally, serve))
+    app.cleanup_ctx.append(_life(settings, parts, tally, find))
 
 
 def listeners() -> list[Listener]:
@@ -76,10 +76,11 @@ def listeners() -> list[Listener]:
     return [row for name in MODULES for row in importlib.import_module(f"bot.surfaces.{name}").LISTENERS]
 
 
-def server(
-    api: SlackApi, dispatch: Dispatch, rows: Iterable[Listener]
-) -> Callable[[Body], Coroutine[Any, Any, BoltResponse]]:
-    """Return what serves one body, once it is proven: Bolt with these listeners, and one for whatever they leave."""
+def finder(api: SlackApi, dispatch: Dispatch, rows: Iterable[Listener]) -> Find:
+    """Return what finds the listener for a body, once it is proven: Bolt, with one more for whatever these leave.
+
+    Nothing runs before what was found is called.
+    """
     bolt = _bolt(api)
     rest: tuple[Listener, ...] = (
         ("action", "", slack_events.outlived),
@@ -89,13 +90,31 @@ def server(
         ("event", "", slack_events.nothing),
     )
     for kind, name, listen in (*rows, *rest):
-        getattr(bolt, kind)(name or ANY)(_heard(dispatch, kind, listen))
-    bolt.view_closed(ANY)(_heard(dispatch, "event", slack_events.nothing))
+        getattr(bolt, kind)(name or ANY)(_noting(kind, listen))
+    bolt.view_closed(ANY)(_noting("event", slack_events.nothing))
 
-    async def serve(body: Body) -> BoltResponse:
-        return await bolt.async_dispatch(AsyncBoltRequest(body=dict(body), headers={}, mode="socket_mode"))
+    async def find(body: Body) -> Run:
+        found: list[tuple[Kind, Listen]] = []
+        asked = AsyncBoltRequest(body=dict(body), headers={}, mode="socket_mode", context={"found": found})
+        plain = await bolt.async_dispatch(asked)
 
-    return serve
+        async def run() -> BoltResponse:
+            if not found:  # Bolt's own answer: to Slack's challenge, for one
+                return plain
+            answer = await dispatch.run(*found[0], body)
+            return BoltResponse(status=200, body=acknowledged(answer) or "")
+
+        return run
+
+    return find
+
+
+def _noting(kind: Kind, listen: Listen) -> Callable[..., Coroutine[Any, Any, BoltResponse]]:
+    async def note(context: dict[str, Any]) -> BoltResponse:
+        context["found"].append((kind, listen))
+        return BoltResponse(status=200)
+
+    return note
 
 
 def _bolt(api: SlackApi) -> AsyncApp:
@@ -120,13 +139,6 @@ def _bolt(api: SlackApi) -> AsyncApp:
     )
 
 
-def _heard(dispatch: Dispatch, kind: Kind, listen: Listen) -> Callable[..., Coroutine[Any, Any, BoltResponse]]:
-    async def heard(body: dict[str, Any]) -> BoltResponse:
-        return BoltResponse(status=200, body=acknowledged(await dispatch.run(kind, listen, body)) or "")
-
-    return heard
-
-
 def _sorry(parts: SlackParts) -> Callable[[Mapping[str, Any]], Coroutine[Any, Any, None]]:
     """Return what tells somebody that their call could not be taken, since the store is away."""
 
@@ -142,9 +154,12 @@ def _sorry(parts: SlackParts) -> Callable[[Mapping[str, Any]], Coroutine[Any, An
 
 
 def _life(
-    settings: Settings, parts: SlackParts, tally: Tally, serve: Callable[[Body], Coroutine[Any, Any, BoltResponse]]
+    settings: Settings, parts: SlackParts, tally: Tally, find: Find
 ) -> Callable[[web.Application], AsyncIterator[None]]:
     """Return what runs beside the application, and ends with it."""
+
+    async def serve(body: Body) -> BoltResponse:
+        return await (await find(body))()
 
     async def life(_app: web.Application) -> AsyncIterator[None]:
         works: dict[str, Any] = {"slack.tally": tally.run}

@@ -1,8 +1,9 @@
 """Take Slack's calls over HTTP: events, clicks and commands on one route, each proven and new before it is read.
 
 In this order: the shape of the signature's headers, before the body is taken in; the HMAC over the bytes as they came,
-before anything parses them; the claim of the signature, so that nothing is done twice, and the body parsed while the store
-answers; then it is handed on as a dictionary. Headers are not signed: none of them is passed on.
+before anything parses them; the claim of the signature, so that nothing is done twice. While the store answers, the
+body is parsed and what it calls for is found; that runs once the claim is ours. Headers are not signed: none of them is
+passed on.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ MAX_BODY = 1024 * 1024
 VALID_SECONDS = 300
 READ_SECONDS = 3.0
 """How long a body may take to come: Slack itself gives up then."""
-UNDER_WAY = 2
+UNDER_WAY = 3
 """How many turns of the loop it takes until a claim is on its way to the store."""
 RETRY = ("X-Slack-Retry-Num", "X-Slack-Retry-Reason")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
 _log = logs.get_logger(__name__)
-Serve = Callable[[Mapping[str, Any]], Awaitable[BoltResponse]]
+Run = Callable[[], Awaitable[BoltResponse]]
+Find = Callable[[Mapping[str, Any]], Awaitable[Run]]
 Sorry = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
@@ -47,7 +49,7 @@ class SlackIngress:
         self,
         secret: str,
         claims: Claims,
-        serve: Serve,
+        find: Find,
         sorry: Sorry,
         *,
         count: Callable[[str], None],
@@ -58,14 +60,14 @@ class SlackIngress:
         Args:
             secret: the app's signing secret.
             claims: where signatures are claimed.
-            serve: gets each proven and new body.
+            find: says of a proven body what is to be run for it, and runs nothing itself.
             sorry: gets a proven body that cannot be taken now, to tell its sender.
             count: hears one word for each refusal.
             clock: seconds since 1970, as Slack's timestamps count them.
         """
         if not secret:
             raise ValueError("a signing secret is needed: without one, anybody could sign")
-        self._secret, self._claims, self._serve, self._sorry = secret.encode(), claims, serve, sorry
+        self._secret, self._claims, self._find, self._sorry = secret.encode(), claims, find, sorry
         self._count, self._clock = count, clock
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -83,6 +85,7 @@ class SlackIngress:
         for _ in range(UNDER_WAY):
             await asyncio.sleep(0)
         body = _parsed(raw, request.content_type)
+        run = None if body is None else await self._find(body)
         try:
             fresh = await claim
         except StoreError as error:
@@ -93,7 +96,7 @@ class SlackIngress:
         if not fresh:
             self._count("replayed")
             return web.Response()  # taken before: say so, and do nothing
-        return self._refuse(400, "unreadable") if body is None else await self._served(body, signature)
+        return self._refuse(400, "unreadable") if run is None else await self._answered(run, signature)
 
     def _authentic(self, raw: bytes, timestamp: str, signature: str) -> bool:
         """Check age and HMAC of the bytes as they came."""
@@ -102,9 +105,9 @@ class SlackIngress:
         digest = hmac.new(self._secret, b"v0:" + timestamp.encode() + b":" + raw, hashlib.sha256).hexdigest()
         return hmac.compare_digest(f"v0={digest}", signature)
 
-    async def _served(self, body: Mapping[str, Any], signature: str) -> web.Response:
+    async def _answered(self, run: Run, signature: str) -> web.Response:
         try:
-            response = await self._serve(body)
+            response = await run()
         except BaseException:
             await self._claims.release("call", signature)
             raise

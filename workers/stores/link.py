@@ -49,7 +49,7 @@ def client(url: str, *, socket_seconds: float = SOCKET_SECONDS) -> Redis:
     return Redis.from_pool(_pool(url, retry, socket_seconds))
 
 
-def _pool(url: str, retry: Retry, socket_seconds: float = SOCKET_SECONDS) -> BlockingConnectionPool:
+def _pool(url: str, retry: Retry, socket_seconds: float | None) -> BlockingConnectionPool:
     tcp = {} if url.startswith("unix:") else {"socket_keepalive": True}  # a socket file has no such option
     return BlockingConnectionPool.from_url(
         url,
@@ -111,6 +111,8 @@ class _Batcher:
 
     def __init__(self, pool: BlockingConnectionPool) -> None:
         self._pool = pool
+        self._idle: list[AbstractConnection] = []
+        """Connections kept between calls: to fetch one from the pool takes a third as long as all else in a call."""
         self._waiting: deque[_Call] = deque()
         self._flushing = 0
         self._flushers: set[asyncio.Task[None]] = set()
@@ -164,15 +166,24 @@ class _Batcher:
         return await self._once(packed)
 
     async def _once(self, packed: list[bytes]) -> Sequence[Reply]:
-        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        """Send and read, under one limit of time: the client library's own would be a task and two timers a call."""
+        try:
+            async with asyncio.timeout(SOCKET_SECONDS):
+                return await self._exchange(packed)
+        except TimeoutError as error:
+            raise NoAnswer("no answer in time") from error
+
+    async def _exchange(self, packed: list[bytes]) -> Sequence[Reply]:
+        connection = self._idle.pop() if self._idle else await self._pool.get_connection()
         try:
             await connection.send_packed_command(packed, check_health=False)
-            return [await _reply(connection) for _ in packed]
+            replies = [await _reply(connection) for _ in packed]
         except BaseException:  # also when cancelled: answers still on their way must not reach the next caller
             await connection.disconnect(nowait=True)
-            raise
-        finally:
             await self._pool.release(connection)
+            raise
+        self._idle.append(connection)
+        return replies
 
 
 def _hand_out(batch: list[_Call], replies: Sequence[Reply]) -> None:
@@ -200,7 +211,7 @@ class Link:
         self.prefix = prefix
         self.blocking = client(url, socket_seconds=SOCKET_SECONDS + 2)
         self.clock = Clock()
-        self._pool = _pool(url, Retry(NoBackoff(), 0))
+        self._pool = _pool(url, Retry(NoBackoff(), 0), None)
         self._batcher = _Batcher(self._pool)
 
     async def run(self, script: Script, args: Sequence[Argument]) -> Reply:

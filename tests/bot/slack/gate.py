@@ -22,7 +22,7 @@ from bot.access import AccessLog
 from bot.deps import make_deps
 from bot.postings import Postings
 from bot.problems import middleware
-from bot.surfaces.slack import _sorry, server
+from bot.surfaces.slack import _sorry, finder
 from bot.surfaces.slack_api import SlackApi
 from bot.surfaces.slack_claims import Claims
 from bot.surfaces.slack_dispatch import LIMIT_SECONDS, Dispatch
@@ -140,8 +140,8 @@ async def gate(
     def count(word: str) -> None:
         running.counts[word] += 1
 
-    serve = server(api, Dispatch(parts, claims, count, seconds=seconds), rows)
-    ingress = SlackIngress(SECRET, claims, serve, _sorry(parts), count=count)
+    find = finder(api, Dispatch(parts, claims, count, seconds=seconds), rows)
+    ingress = SlackIngress(SECRET, claims, find, _sorry(parts), count=count)
     app = web.Application(middlewares=[AccessLog(lambda _text: None).middleware, middleware], client_max_size=4096)
     app.router.add_post(PATH, ingress.handle)
     try:

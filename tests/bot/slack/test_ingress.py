@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from slack_bolt.response import BoltResponse
@@ -240,10 +241,10 @@ class TestReplays:
     async def test_what_ended_badly_gives_its_claim_back(self, ears: Ears) -> None:
         store, now = memory_store(), str(int(time.time()))
         claims = Claims(store.records)
-        ingress = SlackIngress(SECRET, claims, broken, unheard, count=lambda _word: None)
+        ingress = SlackIngress(SECRET, claims, unheard, unheard, count=lambda _word: None)
         assert await claims.take("call", signature(click(), now))
         with pytest.raises(RuntimeError, match="broken"):
-            await ingress._parsed(click(), FORM, signature(click(), now))
+            await ingress._answered(broken, signature(click(), now))
         async with gate(store, ears.rows) as port:
             assert (await port.post(click(), timestamp=now)).status == 200
         assert len(ears.heard) == 1
@@ -328,17 +329,17 @@ class Away:
         return getattr(self._store.records, name)
 
 
-async def broken(_body: object) -> BoltResponse:
+async def broken() -> BoltResponse:
     raise RuntimeError("broken")
 
 
-async def unheard(_body: object) -> None:
-    raise AssertionError("nobody is sorry here")
+async def unheard(_body: object) -> Any:
+    raise AssertionError("nothing is to be found, and nobody is sorry here")
 
 
 def test_an_empty_secret_stops_the_start() -> None:
     with pytest.raises(ValueError, match="signing secret"):
-        SlackIngress("", Claims(memory_store().records), broken, unheard, count=lambda _word: None)
+        SlackIngress("", Claims(memory_store().records), unheard, unheard, count=lambda _word: None)
 
 
 def test_the_gate_signs_as_slack_does() -> None:
