@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as everything
-from bench import due, growth, intake, memory, mint
+from bench import due, growth, intake, memory, mint, slack
 from bench.stage import at, table, valkey
 
 
@@ -59,8 +59,20 @@ def test_growth():
     assert len(small.took) == len(large.took) == 5
 
 
+def test_slack(capsys: pytest.CaptureFixture[str]):
+    slack.main(["--clicks", "2", "--bursts", "1"])
+    printed = capsys.readouterr().out.split("\n\n")[:-1]
+    assert [one.splitlines()[0].split(" | ")[0] for one in printed] == [
+        "| 2 clicks, one after another",
+        "| 1 times 8 clicks at once",
+        "| 10 asks",
+        "| 16 asks, Slack takes 20 ms",
+    ]
+    assert all("| **ratio** to floor: " in one for one in printed)
+
+
 def test_everything_is_listed_and_each_can_be_run_alone(capfd: pytest.CaptureFixture[str]):
-    assert set(everything.LIMITS) == {"intake", "mint", "due", "memory", "growth"}
+    assert set(everything.LIMITS) == {"intake", "mint", "due", "memory", "growth", "slack"}
     assert everything.main(["growth", "--small", "5", "--large", "10", "--commits", "2"]) == 0
     assert "| **ratio** |" in capfd.readouterr().out
     assert everything.main(["grwth"]) == 2

@@ -31,9 +31,8 @@ MAX_BODY = 1024 * 1024
 VALID_SECONDS = 300
 READ_SECONDS = 3.0
 """How long a body may take to come: Slack itself gives up then."""
-UNDER_WAY = 3
+UNDER_WAY = 2
 """How many turns of the loop it takes until a claim is on its way to the store."""
-RETRY = ("X-Slack-Retry-Num", "X-Slack-Retry-Reason")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
 _log = logs.get_logger(__name__)

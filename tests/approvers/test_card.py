@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from approvers import grant as grants
 from approvers import request as requests
-from approvers.card import CARD_WEIGHT, MAX_TEXT, Card, render, shown_digest, visible
+from approvers.card import CARD_WEIGHT, MAX_TEXT, Card, render, review_first, shown_digest, visible
 from approvers.card_text import BLANK, count_hidden, cut, one_line, weigh
 from approvers.grant import GrantState, Proof, ProofKind
 from tests.worlds import samples
@@ -135,7 +135,14 @@ def test_times_on_the_card_are_the_records():
 def calm(**changes: Any) -> Card:
     """Render a request whose risk is not high."""
     asked = samples.request(data_classes=None, ticket="INC-42", **changes)
-    return render(asked.model_copy(update={"ruling": with_risk(asked, "medium")}), None)
+    return looked_at(asked.model_copy(update={"ruling": with_risk(asked, "medium")}))
+
+
+def looked_at(asked: Any) -> Card:
+    """Render it; whoever asks only for `review_first` must hear the same."""
+    card = render(asked, None)
+    assert review_first(asked) is card.review_first
+    return card
 
 
 def with_risk(asked: Any, level: str) -> Any:
@@ -161,8 +168,7 @@ def test_review_comes_first_where_something_is_cut(changes: dict[str, Any], firs
 @pytest.mark.parametrize(("level", "first"), [("low", False), ("medium", False), ("high", True), ("critical", True)])
 def test_review_comes_first_for_high_and_critical_risk(level: str, first: bool):
     asked = samples.request()
-    card = render(asked.model_copy(update={"ruling": with_risk(asked, level)}), None)
-    assert card.review_first is first
+    assert looked_at(asked.model_copy(update={"ruling": with_risk(asked, level)})).review_first is first
 
 
 def access(*resources: str) -> dict[str, Any]:

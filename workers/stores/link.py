@@ -174,7 +174,7 @@ class _Batcher:
             raise NoAnswer("no answer in time") from error
 
     async def _exchange(self, packed: list[bytes]) -> Sequence[Reply]:
-        connection = self._idle.pop() if self._idle else await self._pool.get_connection()
+        connection = self._idle.pop() if self._idle else await self._pool.get_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.send_packed_command(packed, check_health=False)
             replies = [await _reply(connection) for _ in packed]

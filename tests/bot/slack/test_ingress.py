@@ -19,7 +19,7 @@ from bot.surfaces.slack_ingress import MAX_BODY, PATH, SlackIngress
 from bot.surfaces.slack_parts import SlackParts
 from tests.bot.slack.gate import FORM, ID, JSON, SECRET, click, command, event, gate, signature
 from workers.stores.memory import memory_store
-from workers.stores.port import Store, Unavailable
+from workers.stores.port import Commit, Store, Unavailable
 
 
 class Ears:
@@ -215,6 +215,18 @@ class TestReplays:
         assert {one.status for one in got} == {200}
         assert len(ears.heard) == 1
 
+    async def test_nothing_runs_before_the_claim_is_ours(self, ears: Ears) -> None:
+        held = Held(memory_store())
+        async with gate(held.store(), ears.rows) as port:
+            answer = asyncio.create_task(port.post(click()))
+            await held.asked.wait()
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert ears.heard == []
+            held.let_go.set()
+            assert (await answer).status == 200
+        assert len(ears.heard) == 1
+
     async def test_an_event_sent_again_with_a_new_signature_runs_once(self, store: Store, ears: Ears) -> None:
         async with gate(store, ears.rows) as port:
             for age in (0, 10, 20):
@@ -312,6 +324,24 @@ class TestListeners:
         assert "hush-text" not in said
         assert signature(command("hush-text"), now) not in said
         assert SECRET not in said
+
+
+class Held:
+    """A store that answers commits only once the test lets it."""
+
+    def __init__(self, store: Store) -> None:
+        self.asked, self.let_go, self._store = asyncio.Event(), asyncio.Event(), store
+
+    def store(self) -> Store:
+        return replace(self._store, records=self)  # type: ignore[arg-type]
+
+    async def commit(self, commit: Commit) -> None:
+        self.asked.set()
+        await self.let_go.wait()
+        await self._store.records.commit(commit)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store.records, name)
 
 
 class Away:
