@@ -28,13 +28,13 @@ demo: $(VENV)/.demo
 	$(BIN)/countersign demo $(if $(ONCE),--once) $(if $(SLACK),--slack) $(if $(CHANNEL),--slack-channel $(CHANNEL)) \
 		$(if $(PLAY),--slack-as "$(PLAY)") $(DEMO)
 
-# The story kills real processes and reads clocks, so it has the machine to itself.
+# The story runs by itself, two files at a time: it kills real processes and reads clocks.
 test: lint
 ifdef TESTS
 	$(BIN)/pytest $(TESTS)
 else
 	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --ignore=tests/story
-	$(BIN)/pytest tests/story
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile tests/story
 endif
 
 lint: $(VENV)/.dev
@@ -50,7 +50,7 @@ clean:
 	rm -rf $(VENV) demo-state .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamps say what was installed from which pins; a change of the pins installs again. `dev` includes `demo`.
+# The stamps say what was installed from which pins; a change of the pins installs again. `dev` includes `demo`, and the tests need `teams`.
 $(VENV)/.demo: $(PINS) | $(BIN)/python
 	@echo "Installing into $(VENV): about a minute the first time."
 	$(PIP) install -c constraints.txt -e '.[server,aws,demo]'
@@ -58,7 +58,7 @@ $(VENV)/.demo: $(PINS) | $(BIN)/python
 
 $(VENV)/.dev: $(PINS) | $(BIN)/python
 	@echo "Installing into $(VENV): about two minutes the first time."
-	$(PIP) install -c constraints.txt -e '.[server,aws,demo,dev]'
+	$(PIP) install -c constraints.txt -e '.[server,aws,teams,demo,dev]'
 	@touch $(VENV)/.demo $@
 
 $(BIN)/python:

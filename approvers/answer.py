@@ -43,6 +43,7 @@ def answer(request: Request, grant: Grant | None, version: int) -> dict[str, Any
         "action": request.action.action,
         "resource": request.action.resource,
         "waiting_for": missing,
+        "nobody_reached": nobody_reached(request),
         "ruling": {
             "effect": request.ruling.effect,
             "rules": [{"name": hit.name, "effect": hit.effect, "note": hit.note} for hit in request.ruling.rules],
@@ -99,6 +100,12 @@ def grant_answer(grant: Grant) -> dict[str, Any]:
     }
 
 
+def nobody_reached(request: Request) -> bool:
+    """Tell whether nobody was shown the request: while it waits, once the set time for that is over."""
+    waits = request.state is RequestState.PENDING and not request.reviews
+    return (waits and request.unreached_at is not None) or request.because is Because.NOBODY_REACHED
+
+
 def waiting_for(request: Request) -> dict[str, int]:
     """Return how many people of which groups are still missing; empty unless the request waits."""
     return dict(request.tally().missing) if request.state is RequestState.PENDING else {}
@@ -121,7 +128,7 @@ def agent_message(request: Request, grant: Grant | None, missing: Mapping[str, i
             groups = " and ".join(f"{count} of {group}" for group, count in sorted(wanted.items()))
             return (
                 f"Not approved. Waiting for {groups} until {stamp(request.expires_at)}. Ask again with `wait`. "
-                "Do not act, and do not look for another way."
+                f"{_unseen(request)}Do not act, and do not look for another way."
             )
         case RequestState.APPROVED:
             return _approved(request, grant)
@@ -135,6 +142,10 @@ def agent_message(request: Request, grant: Grant | None, missing: Mapping[str, i
             return "Expired. Nobody said no, nobody said yes; no answer is not a yes. You may ask once more."
         case RequestState.CANCELLED:
             return "Withdrawn by the asker or its owner. Stop."
+
+
+def _unseen(request: Request) -> str:
+    return "Nobody has been shown it yet; on-call is told if that lasts. " if nobody_reached(request) else ""
 
 
 def _approved(request: Request, grant: Grant | None) -> str:

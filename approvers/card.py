@@ -108,6 +108,12 @@ class Card(_Value):
     ends_at: Moment | None
     shown: str
 
+    @property
+    def news(self) -> str:
+        """Return what there is to say of a waiting card besides that it waits: its level, the little time left."""
+        plain = f"Waiting until {self.expires_at:%H:%M:%S} UTC."
+        return self.status if self.phase == "Waiting" and self.status != plain else ""
+
 
 def render(request: Request, grant: Grant | None, *, stand_ins: Sequence[str] = ()) -> Card:
     """Return the card of a request (and of the grant it opened) as they stand.

@@ -15,6 +15,7 @@ from approvers.patterns import Patterns
 from approvers.quorum import Review
 from approvers.request import Because, Request, RequestState, told
 from approvers.times import spell
+from approvers.waiting import left_at_reminder
 
 VERBS = {"List": "LIST", "Read": "READ", "Write": "WRITE", "Tagging": "TAG", "Permissions management": "PERMISSIONS"}
 LEVEL_ORDER = ("List", "Read", "Tagging", "Write", "Permissions management")
@@ -135,6 +136,8 @@ def outcome(request: Request) -> str:
             return one_line(f"Denied by {reviewer(last)}{when}{_said(last.reason) or '.'}", 2 * MAX_LINE)
         case Because.NOBODY_ANSWERED:
             return f"Expired{when}: nobody answered in time."
+        case Because.NOBODY_REACHED:
+            return f"Expired{when}: nobody was reached."
         case Because.WITHDRAWN:
             return one_line(f"Withdrawn by {_name(request.decided_by or 'its caller')}{when}.")
         case Because.RULE:
@@ -164,9 +167,18 @@ def status(request: Request, grant: Grant | None) -> str:
 
 def _decided(request: Request) -> str:
     if request.state is RequestState.PENDING:
-        return f"Waiting until {request.expires_at:%H:%M:%S} UTC."
+        return f"Waiting until {request.expires_at:%H:%M:%S} UTC{_level(request)}.{_hurry(request)}"
     used = f" Used at {request.consumed_at:%H:%M:%S} UTC." if request.consumed_at else ""
     return outcome(request) + used
+
+
+def _level(request: Request) -> str:
+    """Say which level asks, once that is a later one than the first."""
+    return f"; level {request.level + 1} since {request.level_since:%H:%M}" if request.level_since else ""
+
+
+def _hurry(request: Request) -> str:
+    return f" Less than {spell(left_at_reminder(request))} left." if request.reminded_at else ""
 
 
 def _proof(grant: Grant) -> str:

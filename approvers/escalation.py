@@ -48,7 +48,11 @@ def next_level_at(ladder: Ladder, submitted_at: datetime, now: datetime) -> date
     return submitted_at + ladder.levels[later].after if later < len(ladder.levels) else None
 
 
+def asked_on(ladder: Ladder, level: int) -> tuple[str, ...]:
+    """Return everybody whom the levels up to this one (from 0) ask, each once, in the order of asking."""
+    return tuple(dict.fromkeys(who for one in ladder.levels[: level + 1] for who in one.ask))
+
+
 def asked_at(ladder: Ladder, submitted_at: datetime, now: datetime) -> tuple[str, ...]:
     """Return everybody asked so far: `group:NAME` and `place:NAME`, each once, in the order of asking."""
-    reached = ladder.levels[: level_at(ladder, submitted_at, now) + 1]
-    return tuple(dict.fromkeys(who for level in reached for who in level.ask))
+    return asked_on(ladder, level_at(ladder, submitted_at, now))

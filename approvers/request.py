@@ -100,6 +100,14 @@ class Request(BaseModel):
     consumed_at: Moment | None = None
     names: tuple[str, ...] = ()
     """The idempotency names that find this request; they are forgotten a day after its end."""
+    level: int = 0
+    """Which level of its ladder asks; people count from 1."""
+    level_since: Moment | None = None
+    reminded_at: Moment | None = None
+    unreached_at: Moment | None = None
+    """Since when it is known that nobody was shown this in time; None once somebody was."""
+    empty: tuple[str, ...] = ()
+    """Groups with a seat here of which too few people are left, as last looked at."""
 
     @property
     def human_decision(self) -> bool:
@@ -177,9 +185,15 @@ def review(request: Request, answer: Review, *, shown: str | None, current: str,
     return request.moved("review", S.PENDING, reviews=reviews)
 
 
-def expire(request: Request, now: datetime) -> Request:
-    """Close a request that nobody answered in time; this is no denial."""
-    return request.moved("expire", S.EXPIRED, because=Because.NOBODY_ANSWERED, decided_at=now)
+def escalate(request: Request, level: int, now: datetime) -> Request:
+    """Have a higher level of the ladder asked as well; who was asked stays asked."""
+    return request.moved("escalate", S.PENDING, level=level, level_since=now)
+
+
+def expire(request: Request, now: datetime, *, reached: bool = True) -> Request:
+    """Close a request that nobody answered in time; this is no denial. `reached`: somebody was shown it."""
+    because = Because.NOBODY_ANSWERED if reached else Because.NOBODY_REACHED
+    return request.moved("expire", S.EXPIRED, because=because, decided_at=now)
 
 
 def cancel(request: Request, now: datetime, by: str, groups: frozenset[str] = frozenset()) -> Request:

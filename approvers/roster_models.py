@@ -19,7 +19,10 @@ CEILING = re.compile(r"[a-z0-9-]+:[A-Za-z0-9*]+")
 ACTOR = re.compile(r"[a-z]+:[A-Za-z0-9*][A-Za-z0-9*._@/-]{0,127}")
 SLACK_USER = re.compile(r"(?:[TE][A-Z0-9]{1,20}:)?[UW][A-Z0-9]{1,20}")
 SLACK_GROUP = re.compile(r"S[A-Z0-9]{1,20}")
+TEAMS_USER = re.compile(r"{0}:{0}".format(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"))
+TEAMS_CHANNEL = re.compile(r"19:[^\s;]{1,250}@thread\.(?:tacv2|v2|skype)")
 SLACK_CHANNEL = re.compile(r"[CG][A-Z0-9]{1,20}")
+TEAMS_EXAMPLE = "TENANT:OBJECT, both of them ids like 8f1c2a40-5b7e-4d3f-9a61-0c2d4e6f8a10"
 OWNER = re.compile(r"(user|group):([a-z0-9][a-z0-9_-]{0,62})")
 
 
@@ -78,11 +81,14 @@ class _Named(Strict):
 
 
 class Person(_Named):
-    """A human, and under which accounts chat knows them. `slack` is a user id, its workspace before it if need be."""
+    """A human, and under which accounts chat knows them.
+
+    `slack` is a user id, its workspace before it if need be; `teams` is the tenant's id and the Entra object id.
+    """
 
     email: Annotated[str, _formed(re.compile(r"[^@\s]+@[^@\s]+"), "an address", "dana@example.com")] | None = None
     slack: Annotated[str, _formed(SLACK_USER, "a Slack user id", "U02ABCDEF")] | None = None
-    teams: Text | None = None
+    teams: Annotated[str, _formed(TEAMS_USER, "a Teams account", TEAMS_EXAMPLE)] | None = None
 
     @property
     def slack_user(self) -> str | None:
@@ -141,7 +147,7 @@ class Place(_Named):
 
     slack: Annotated[str, _formed(SLACK_CHANNEL, "a Slack channel's id", "C02ABCDEF")] | None = None
     shared: bool = False
-    teams: Text | None = None
+    teams: Annotated[str, _formed(TEAMS_CHANNEL, "a Teams channel's id", "19:0a1b…@thread.tacv2")] | None = None
     groups: Annotated[Names, Field(min_length=1)]
 
 
@@ -198,6 +204,11 @@ class Roster(Strict):
             for person in self.persons.values()
             if person.slack_user == user_id and person.slack_team in (None, team_id)
         ]
+
+    def by_teams(self, tenant: str, object_id: str) -> list[Person]:
+        """Return who has this Microsoft Teams account: both ids count, upper and lower case alike."""
+        account = f"{tenant}:{object_id}".lower()
+        return [person for person in self.persons.values() if person.teams and person.teams.lower() == account]
 
     def by_email(self, mail: str) -> list[Person]:
         """Return who has this e-mail address, upper and lower case alike."""

@@ -103,6 +103,7 @@ def town() -> Iterator[Town]:
         env = {
             **store,
             "COUNTERSIGN_PORT": "0",
+            "COUNTERSIGN_CARDS_PER_MINUTE": "100000",
             "COUNTERSIGN_DELIVERY_KEY": DELIVERY.text,
             **{f"COUNTERSIGN_SLACK_{name}": it for name, it in slack.items()},
         }

@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from approvers.errors import CountersignError
 from bot import health, intake, intake_audit, intake_grants, intake_stops, problems
 from bot.access import AccessLog
+from bot.behind import Behind
 from bot.deps import DEPS, Deps, make_deps
 from bot.health import Health, program_version
 from bot.intake import Intake
@@ -91,12 +92,17 @@ def _mount_surfaces(app: web.Application, deps: Deps) -> Sequence[Listener]:
 
     console.mount(app, deps)
     chat: dict[str, Surface] = {}
-    postings = Postings(deps.store, deps.policies, deps.reader, chat, deps.alerts)
+    most = deps.settings.cards_per_minute
+    postings = Postings(deps.store, deps.policies, deps.reader, chat, deps.alerts, cards_per_minute=most)
     if deps.settings.slack_bot_token:
         from bot.surfaces import slack  # noqa: PLC0415
 
         slack.mount(app, deps, postings, chat)
-    return [postings] if chat else []
+    if deps.settings.teams_app_id:
+        from bot.surfaces import teams  # noqa: PLC0415
+
+        teams.mount(app, deps, postings, chat)
+    return [postings, Behind(deps.store, deps.policies, deps.reader, chat)] if chat else []
 
 
 async def _stop_waiting(app: web.Application) -> None:

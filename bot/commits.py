@@ -5,16 +5,17 @@ Pure functions from what was read to one `Commit`; no IO.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from approvers import request as requests
+from approvers import watching
 from approvers.audit import By, Draft
 from approvers.errors import CountersignError
 from approvers.request import Request, RequestState
+from bot import reviewers
 from bot.identity import Identity
 from workers.policies import Rulebook
 from workers.stores import layout
@@ -57,8 +58,8 @@ def submitted(book: Rulebook, who: Identity, request: Request, key: str, body: s
     }
     drafts = [Draft(request.id, "request.submitted", who.by, who.via, asked)]
     events = [layout.event("request.submitted", at, request=request.id)]
-    parts = [layout.request_opened(request)]
     waits = request.state is RequestState.PENDING
+    parts = [layout.request_opened(request, watching.first_look(book.policy, book.roster, request) if waits else None)]
     if not waits:
         kind = f"request.{request.state.lower()}"
         drafts.append(Draft(request.id, kind, POLICY, "policy", decision(request)))
@@ -110,19 +111,19 @@ def reviewed(
         seen.now,
         {"drafts": drafts, "events": events},
         *parts,
-        _noted(seen, last.reviewer, after.id) if note else {},
+        _noted(seen, after) if note else {},
         heads=seen.heads,
         expects={**book.versions, **click.who.proof},
         before=after.expires_at,
     )
 
 
-def _noted(seen: Snapshot, principal: str, request: str) -> layout.Part:
-    """Return the part that puts a request on top of what this person answered."""
-    key = layout.decided_key(principal)
+def _noted(seen: Snapshot, after: Request) -> layout.Part:
+    """Return the part that puts the last answer on top of what this person answered."""
+    key = layout.decided_key(after.reviews[-1].reviewer)
     record = seen.records[key]
-    earlier = [one for one in json.loads(record.json)["requests"] if one != request] if record.version else []
-    return layout.put(key, record.version, json.dumps({"v": 1, "requests": [request, *earlier][:MAX_DECIDED]}))
+    noted = reviewers.with_last(reviewers.read(record), after, MAX_DECIDED)
+    return layout.put(key, record.version, noted.model_dump_json())
 
 
 def refused(seen: Snapshot, click: Click, error: CountersignError, seen_in: Mapping[str, Any] = NOTHING) -> Commit:

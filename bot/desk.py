@@ -290,4 +290,9 @@ def _opened(who: Identity, action: Action, *, planned: Plan | None, facts: Facts
         decided_by=None if waits else "policy",
         consumed_at=None,
         names=(layout.idem_name(who.principal, key),),
+        level=0,
+        level_since=None,
+        reminded_at=None,
+        unreached_at=None,
+        empty=(),
     )

@@ -34,6 +34,7 @@ COUNTERS = {
     "alerts": ("kind", "Alerts raised."),
     "cards": ("what", "Cards posted, updated, and lost track of."),
     "slack_errors": ("what", "What went wrong between Slack and here, in both directions."),
+    "teams_errors": ("what", "What went wrong between Teams and here, in both directions."),
 }
 HISTOGRAMS = {
     "decision_seconds": "From the ask to its decision.",

@@ -9,6 +9,7 @@ from approvers.errors import AlreadyDecided, CountersignError, Expired, Outdated
 from approvers.grant import GrantState
 from approvers.request import RequestState
 from bot.reading import View
+from bot.strangers import Stranger
 
 NOT_RECORDED, REVOKING = "Not recorded", "Revoking"
 """Titles that callers look at."""
@@ -24,6 +25,8 @@ class Outcome:
         request: what was clicked on; empty where the button named nothing that can be read.
         stale: the copy that was clicked shows what is no longer so.
         outdated: the person was shown something else than what would be approved now, and should see that.
+        by: whose answer counts (`user:NAME`); empty where none does.
+        stranger: it is nobody here who clicked: they are shown nothing but these words.
     """
 
     title: str
@@ -31,6 +34,8 @@ class Outcome:
     request: str = ""
     stale: bool = False
     outdated: bool = False
+    stranger: bool = False
+    by: str = ""
 
 
 def reviewed(view: View, principal: str) -> Outcome:
@@ -40,17 +45,26 @@ def reviewed(view: View, principal: str) -> Outcome:
     lender = f" You answered for {mine.lent_by.removeprefix('user:')}." if mine.lent_by else ""
     if mine.verdict == "deny":
         told = ", with your reason" if mine.reason else ""
-        return Outcome("Denied", f"You denied {request.handle}. The agent is told so{told}.{lender}", request.id)
+        text = f"You denied {request.handle}. The agent is told so{told}.{lender}"
+        return Outcome("Denied", text, request.id, by=principal)
     if request.state is RequestState.APPROVED:
-        return Outcome("Approved", f"You approved {request.handle}, and that was enough.{lender}", request.id)
+        text = f"You approved {request.handle}, and that was enough.{lender}"
+        return Outcome("Approved", text, request.id, by=principal)
     text = f"Your approval of {request.handle} counts: {progress(request)}.{lender}"
-    return Outcome("Recorded", text, request.id)
+    return Outcome("Recorded", text, request.id, by=principal)
 
 
 def refused(error: CountersignError, request: str = "") -> Outcome:
     """Say why an answer does not count."""
     stale = isinstance(error, (AlreadyDecided, Expired, Outdated))
-    return Outcome(NOT_RECORDED, error.detail, request, stale=stale, outdated=isinstance(error, Outdated))
+    return Outcome(
+        NOT_RECORDED,
+        error.detail,
+        request,
+        stale=stale,
+        outdated=isinstance(error, Outdated),
+        stranger=isinstance(error, Stranger),
+    )
 
 
 def unanswered(request: str = "") -> Outcome:

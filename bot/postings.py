@@ -15,11 +15,13 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from approvers.request import RequestState
+from approvers.waiting import reach_by
+from bot.digests import CARDS_PER_MINUTE, Digests
 from bot.notifier import ACT, Event
 from bot.postings_alarms import Alarms
 from bot.postings_delivery import Delivery
 from bot.postings_lanes import SILENT_AFTER, Lane, NotNow
-from bot.postings_record import Cards, Copy, change
+from bot.postings_record import MOST_ASKED, MOST_COPIES, Cards, Copy, change
 from bot.postings_record import Lane as Name
 from bot.postings_routes import asked, lanes_for, stand_ins
 from bot.postings_scenes import Scene, Scenes
@@ -36,6 +38,11 @@ PATIENCE = 0.05
 """Seconds that a turn waits for what it has begun; the rest is told in a later turn."""
 LAST_SECONDS = 3.0
 """How long what is being sent may take to end when the process stops."""
+ESCALATED = "request.escalated"
+ROUTED_BY = frozenset({"request.submitted", ESCALATED})
+"""Events that have a request posted which has no copies yet."""
+CALLED_BY = frozenset({"card.refresh", ESCALATED})
+"""Events that may have more people asked than before."""
 _log = logs.get_logger(__name__)
 
 
@@ -67,13 +74,15 @@ class Postings:
         alerts: Alerts,
         *,
         silent_after: timedelta = SILENT_AFTER,
+        cards_per_minute: int = CARDS_PER_MINUTE,
     ) -> None:
         """Start with nothing owed. On-call is told when nothing has reached a channel for `silent_after`."""
         self._records, self._policies, self._surfaces = store.records, policies, surfaces
         self._silent_after = silent_after
         self._alarms = Alarms(store.records, alerts)
         self._scenes = Scenes(store.records, policies, reader)
-        self._delivery = Delivery(store.records, self._alarms)
+        digests = Digests(store.records, self._scenes, cards_per_minute)
+        self._delivery = Delivery(store.records, self._alarms, digests)
         self._lanes: dict[Name, Lane] = {}
         self._debts: dict[str, Debt] = {}
         self._told: set[str] = set()
@@ -118,6 +127,11 @@ class Postings:
         if scene is not None:
             await change(self._records, request, lambda cards: cards.adopted(ref, scene.said), event="card.refresh")
 
+    async def acted(self, request: str, ref: MessageRef, by: str) -> None:
+        """Note in the ledger who (`user:NAME`) acted on which copy; one that nobody knows is left out."""
+        now = await self._records.now()
+        await change(self._records, request, lambda cards: cards.acted(ref, by, now))
+
     async def refresh(self, request: str) -> None:
         """Have every copy of a card shown anew, also where the platform refused it before."""
         await change(self._records, request, Cards.anew, event="card.refresh")
@@ -125,13 +139,13 @@ class Postings:
     def _owe(self, events: Sequence[Event], scene: Scene | None) -> None:
         """Note which lanes have something to do since these events of one request; those not needed are told."""
         request, ids = events[0].request, [event.id for event in events]
-        if scene and not scene.cards.copies and any(event.type == "request.submitted" for event in events):
-            scene = self._routed(scene)
         lanes = [lane for lane in self._lanes_of(scene) if scene.needs_in(lane.name)] if scene else []
         if scene is None or not lanes:
             self._told.update(ids)
             return
         debt = self._debts.setdefault(request, Debt(ids[0], scene.cards))
+        if len(scene.cards.copies) > len(debt.begin.copies):
+            debt.begin = scene.cards
         self._told.update(one for one in ids if one != debt.mark)
         for lane in lanes:
             self._number += 1
@@ -139,15 +153,42 @@ class Postings:
             lane.add(scene)
 
     async def _called(self, events: Sequence[Event], scene: Scene | None) -> Scene | None:
-        """Return the scene with copies for those to whom a seat was lent since the cards were posted."""
-        told = scene is not None and bool(scene.cards.copies) and any(event.type == "card.refresh" for event in events)
-        if scene is None or not told or scene.request.state is not RequestState.PENDING:
+        """Return the scene with the copies that these events ask for: the first ones, a later level's, a stand-in's."""
+        kinds = {event.type for event in events}
+        if scene is None:
+            return None
+        if not scene.recorded and kinds & ROUTED_BY:
+            return await self._begun(self._routed(scene))
+        waits = scene.recorded and scene.request.state is RequestState.PENDING
+        if not waits or not kinds & CALLED_BY:
             return scene
-        lanes = stand_ins(self._policies.current, scene.request, self._surfaces.keys(), scene.seen.now)
+        find = lanes_for if ESCALATED in kinds else stand_ins
+        lanes = find(self._policies.current, scene.request, self._surfaces.keys(), scene.seen.now)
         if {copy.lane for copy in scene.cards.copies}.issuperset(lanes):
             return scene
-        await change(self._records, scene.request.id, lambda cards: cards.also(lanes))
+        most = MOST_ASKED if ESCALATED in kinds else MOST_COPIES
+        await change(self._records, scene.request.id, lambda cards: cards.also(lanes, most))
         return (await self._scenes.read([scene.request.id])).get(scene.request.id)
+
+    async def _begun(self, scene: Scene) -> Scene:
+        """Record at once where a request is to be shown, unless it is about to be: who looks meanwhile finds it owed.
+
+        Where that is nowhere, or a channel is held up, the clock has to know it, so that it asks the next level.
+        """
+        request, lanes = scene.request, self._lanes_of(scene)
+        at_once = lanes and all(lane.idle for lane in lanes)
+        if request.ruling.effect == "review" and request.state is RequestState.PENDING and not at_once:
+            late = scene.seen.now if scene.seen.now >= reach_by(request) else None
+            await change(
+                self._records,
+                request.id,
+                lambda cards: cards,
+                begin=scene.cards,
+                keep=True,
+                first=scene.seen,
+                look_at=late,
+            )
+        return scene
 
     def _routed(self, scene: Scene) -> Scene:
         """Return the scene with the copies that are to be; on-call is told where there is nobody to show them to."""

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
+from bot.digests import Digests, Lost
 from bot.postings_alarms import Alarms
 from bot.postings_lanes import Lane, NotNow
 from bot.postings_lines import Line
@@ -30,8 +32,8 @@ _log = logs.get_logger(__name__)
 class Delivery:
     """Carry out what a scene asks of a lane."""
 
-    def __init__(self, records: Records, alarms: Alarms) -> None:
-        self._records, self._alarms = records, alarms
+    def __init__(self, records: Records, alarms: Alarms, digests: Digests) -> None:
+        self._records, self._alarms, self._digests = records, alarms, digests
 
     async def show(self, lane: Lane, scene: Scene) -> bool:
         """Bring every copy in this lane up to date; returns whether its threads have lines to be said after that.
@@ -48,6 +50,8 @@ class Delivery:
             except Refused as error:
                 self._refused(lane, error)
                 await self._note(scene, partial(Cards.having, n=n, state="refused"))
+            except Lost:
+                await self._lose(lane, scene, n)
         return bool(_unsaid(lane, scene))
 
     async def say(self, lane: Lane, scene: Scene) -> bool:
@@ -60,6 +64,8 @@ class Delivery:
     async def _post(self, lane: Lane, scene: Scene, n: int) -> None:
         if scene.cards.copies[n].tries >= MOST_POSTS:
             return await self._lose(lane, scene, n)
+        if self._digests.takes(lane, scene, n):
+            return await self._digests.post(lane, scene, n)
         lane.check()
         begun = await change(
             self._records, scene.request.id, lambda cards: cards.sending(n), begin=scene.cards, first=scene.seen
@@ -80,18 +86,28 @@ class Delivery:
             await self._note(scene, lambda cards: cards.unsent(n))
             raise
         lane.well()
+        self._digests.note(lane)
         self._alarms.clear("refused", lane.where)
-        await self._note(scene, lambda cards: cards.posted(n, ref, scene.face, scene.said), counted="posted")
+        at, lost = scene.now, scene.request.unreached_at is not None
+        await self._note(
+            scene,
+            lambda cards: cards.posted(n, ref, scene.face, scene.said, at),
+            counted="posted",
+            look_at=scene.seen.now if lost else None,
+        )
         return None
 
     async def _edit(self, lane: Lane, scene: Scene, n: int) -> None:
         copy = scene.cards.copies[n]
         if copy.face == scene.face:
             return
+        if copy.listed:
+            return await self._digests.edit(lane, scene, n)
         lane.check()
         await lane.surface.update(copy.ref, scene.card)
         lane.well()
         await self._note(scene, lambda cards: cards.having(n, face=scene.face), counted="updated")
+        return None
 
     async def _say(self, lane: Lane, scene: Scene, n: int, line: Line) -> None:
         """Say one line in the thread, at most once."""
@@ -119,12 +135,14 @@ class Delivery:
         summary = f"{lane.name[0]} will not take cards for {lane.to}: {error}"
         self._alarms.sound("refused", lane.where, summary)
 
-    async def _note(self, scene: Scene, step: Callable[[Cards], Cards], counted: str = "") -> None:
+    async def _note(
+        self, scene: Scene, step: Callable[[Cards], Cards], counted: str = "", look_at: datetime | None = None
+    ) -> None:
         """Note what was done; the store's absence is waited out, for what was sent cannot be taken back."""
         counts = {f"cards:{counted}": 1} if counted else {}
         for last in (*(False,) * (RECORD_TRIES - 1), True):
             try:
-                await change(self._records, scene.request.id, step, counts=counts)
+                await change(self._records, scene.request.id, step, counts=counts, look_at=look_at)
                 return
             except Unavailable as error:
                 if last:
@@ -135,7 +153,7 @@ class Delivery:
 
 def _unsaid(lane: Lane, scene: Scene) -> list[tuple[int, Line]]:
     """Return what the threads in this lane lack, as number of the copy and line."""
-    copies = [(n, copy) for n, copy in enumerate(scene.cards.copies) if copy.lane == lane.name]
+    copies = [(n, copy) for n, copy in enumerate(scene.cards.copies) if copy.lane == lane.name and not copy.listed]
     return [(n, line) for n, copy in copies if copy.state == "posted" for line in scene.lines
             if line.key not in copy.said]  # fmt: skip
 

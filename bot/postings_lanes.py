@@ -70,13 +70,24 @@ class Lane:
         """Return what logs and alerts call it: `slack:C01`."""
         return ":".join(self.name)
 
+    @property
+    def idle(self) -> bool:
+        """Tell whether what is added now is shown at once."""
+        now = time.monotonic()
+        return self._present is None and not self._queue and self._free_at <= now < self._may_until
+
+    @property
+    def waiting(self) -> list[str]:
+        """Return the requests that wait here to be shown."""
+        return list(self._queue)
+
     def add(self, scene: Scene) -> None:
         """Queue a request, unless it is queued already. What is being shown just now is shown once more.
 
         Only what is shown at once is shown from this scene: later it would be old.
         """
-        idle = self._present is None and not self._queue
-        self._queue.setdefault(scene.request.id, scene if idle else None)
+        alone = self._present is None and not self._queue
+        self._queue.setdefault(scene.request.id, scene if alone else None)
 
     def wake(self, may_until: float) -> asyncio.Task[None] | None:
         """Go on until the queue is empty, or until that moment of the monotonic clock; returns the work under way."""

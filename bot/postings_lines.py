@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from approvers.card_words import outcome, status
 from approvers.grant import Grant, GrantState
 from approvers.request import Request, RequestState
+from approvers.times import spell
+from approvers.waiting import left_at_reminder
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Line:
 def lines(request: Request, grant: Grant | None) -> Iterator[Line]:
     """Yield what happened so far, one plain sentence each, oldest first. Not yet escaped for any markup."""
     if request.state is RequestState.PENDING:
+        yield from _while_it_waits(request)
         return
     yield Line("decided", outcome(request))
     if request.consumed_at:
@@ -34,3 +37,12 @@ def lines(request: Request, grant: Grant | None) -> Iterator[Line]:
         yield Line("ending", status(request, ending))
     if grant.state in (GrantState.REVOKED, GrantState.FAILED):
         yield Line("ended", status(request, grant))
+
+
+def _while_it_waits(request: Request) -> Iterator[Line]:
+    if request.level_since:
+        said = f"Level {request.level + 1} is asked since {request.level_since:%H:%M} UTC."
+        yield Line(f"level {request.level + 1}", said)
+    if request.reminded_at:
+        left = spell(left_at_reminder(request))
+        yield Line("reminder", f"{left} left: it expires at {request.expires_at:%H:%M:%S} UTC if nobody answers.")

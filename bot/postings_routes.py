@@ -1,4 +1,4 @@
-"""Say where a request's card goes: the places and people that the first level of its ladder asks.
+"""Say where a request's card goes: the places and people that its ladder asks, up to the level that it is on.
 
 Who is asked only because somebody lent them a seat looks at none of these places: the card goes to them directly.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from datetime import datetime
 
-from approvers.escalation import ladder_for
+from approvers.escalation import asked_on
 from approvers.request import Request
 from approvers.roster import Person, Roster
+from approvers.watching import ladder_of
 from bot.postings_record import Lane
 from workers import logs
 from workers.policies import Rulebook
@@ -19,11 +20,11 @@ _log = logs.get_logger(__name__)
 
 
 def asked(book: Rulebook, request: Request) -> tuple[str, ...]:
-    """Return whom the first level asks; where the policy has dropped the ladder since, the groups of the seats."""
-    try:
-        return ladder_for(book.policy, request.ruling).levels[0].ask
-    except (KeyError, ValueError):
-        return tuple(f"group:{group}" for group in sorted(request.ruling.seats))
+    """Return whom the levels so far ask; where the policy has dropped the ladder since, the groups of the seats."""
+    ladder = ladder_of(book.policy, request)
+    if ladder is not None:
+        return asked_on(ladder, request.level)
+    return tuple(f"group:{group}" for group in sorted(request.ruling.seats))
 
 
 def lanes_for(book: Rulebook, request: Request, surfaces: Collection[str], now: datetime) -> tuple[Lane, ...]:
@@ -63,10 +64,11 @@ def _accounts(roster: Roster, people: Collection[str], surfaces: Collection[str]
     """Yield where each of these people is on each platform that knows them."""
     for name in people:
         for surface in surfaces:
-            if account := _account(roster.persons[name], surface):
-                yield surface, account
+            if found := account(roster.persons[name], surface):
+                yield surface, found
 
 
-def _account(person: Person, surface: str) -> str | None:
-    account: str | None = person.slack_user if surface == "slack" else getattr(person, surface, None)
-    return account
+def account(person: Person, surface: str) -> str | None:
+    """Return who a person is on a platform, if the roster says so."""
+    found: str | None = person.slack_user if surface == "slack" else getattr(person, surface, None)
+    return found

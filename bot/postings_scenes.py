@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from approvers.card import Card, render
@@ -60,6 +61,16 @@ class Scene:
         return tuple(lines(self.request, self.grant))
 
     @property
+    def recorded(self) -> bool:
+        """Tell whether it is on record where its copies are, or are to be."""
+        return self.seen.records[layout.cards_key(self.request.id)].version > 0
+
+    @property
+    def now(self) -> datetime:
+        """Return the store's time, as it must be by now."""
+        return self.seen.now + timedelta(seconds=time.monotonic() - self.at)
+
+    @property
     def fresh(self) -> bool:
         """Tell whether it may still be sent."""
         return time.monotonic() - self.at <= FRESH_SECONDS
@@ -72,7 +83,7 @@ class Scene:
     def needs(self, copy: Copy) -> bool:
         """Tell whether there is anything to do for a copy."""
         if copy.state == "posted":
-            return copy.face != self.face or not set(self.said) <= set(copy.said)
+            return copy.face != self.face or not (copy.listed or set(self.said) <= set(copy.said))
         return copy.state in ("due", "sending")
 
     def needs_in(self, lane: Lane) -> bool:

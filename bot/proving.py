@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from datetime import timedelta
 
 from approvers.card import status
 from bot.reading import View
 from bot.replies import MAX_ROWS, Reply
-from bot.revocations import ended
+from bot.revocations import Revocations, ended
 
 MOST_TOLD = 4
 """Messages about one revocation: chat lets an answer be continued five times."""
@@ -37,6 +38,19 @@ def unproven(views: Sequence[View], told: Collection[str]) -> Reply:
     names = ", ".join(view.request.handle for view in views if not ended(view))
     line = f"Not proven yet: {names[:600]}. Countersign goes on until it is, and the cards will say so."
     return Reply(done.title, lines=(*done.lines, line))
+
+
+async def ends(revocations: Revocations, requests: Sequence[str], lasting: timedelta) -> AsyncIterator[Reply]:
+    """Yield what to tell as the ends of these requests are proven, in at most `MOST_TOLD` messages and a last one."""
+    steps, told = milestones(len(requests)), set[str]()
+    async for views in revocations.follow(requests, lasting):
+        done = [view.request.id for view in proven(views)]
+        last = views
+        if len(done) == len(views) or any(len(told) < step <= len(done) for step in steps):
+            yield progress(views, told)
+            told.update(done)
+    if len(told) < len(requests):
+        yield unproven(last, told)
 
 
 def _told(views: Iterable[View]) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ FIELDS = ("role", "actions", "resources", "environment", "ttl_seconds", "reason"
 """The form's fields. `actions` and `resources` hold one entry per line; the first of each is the headline."""
 FIRST = "role"
 """Where a complaint is shown that speaks of no field."""
+TTLS = (("300", "5 minutes"), ("900", "15 minutes"), ("1800", "30 minutes"), ("3600", "1 hour"), ("14400", "4 hours"))
+RISKS = (("low", "Low"), ("medium", "Medium"), ("high", "High"), ("critical", "Critical"))
 _OF = {"action": "actions", "resource": "resources", "access.role": "role", "access.actions": "actions",
        "access.resources": "resources", "access": "resources"}  # fmt: skip
 

@@ -100,6 +100,17 @@ def _decided(state: str) -> Callable[[Data], str]:
     return words
 
 
+def _expired(data: Data) -> str:
+    if data.get("because") == "nobody_reached":
+        return "closes it: the time to answer is over, and nobody had been shown it."
+    return "closes it: the time to answer is over. Nobody said no, nobody said yes."
+
+
+def _escalated(data: Data) -> str:
+    why = {"unreached": "nobody has been shown it", "empty": "too few people are left to answer it"}
+    return f"asks more people, on level {data['level']}: {why.get(data['why'], 'nobody has answered yet')}."
+
+
 def _minted(data: Data) -> str:
     return f"mints the credential {data['access_key_id']}; it ends {_clock(data.get('ends_at'))}."
 
@@ -137,10 +148,12 @@ WORDS: Mapping[str, Callable[[Data], str]] = {
     "request.folded": lambda _: "asks for the same again, and is led to this request.",
     "request.approved": _decided("APPROVED"),
     "request.denied": _decided("DENIED"),
-    "request.expired": lambda _: "closes it: the time to answer is over. Nobody said no, nobody said yes.",
+    "request.expired": _expired,
     "request.cancelled": lambda _: "withdraws the request.",
     "request.consumed": lambda _: "uses the approval; it cannot be used again.",
-    "request.escalated": lambda _: "asks more people, for nobody has answered yet.",
+    "request.escalated": _escalated,
+    "request.unreached": lambda _: "finds that nobody has been shown the request.",
+    "request.unfillable": lambda data: f"finds too few people left in {', '.join(data['groups'])} to answer it.",
     "review.recorded": _review,
     "review.refused": lambda data: f"tries to {data['verdict']}, and is refused: {data['detail']}",
     "grant.opened": lambda data: f"opens the grant: a credential of role {data['plan']['role']} may be minted.",

@@ -167,6 +167,7 @@ class RequestAnswer(_Answer):
     action: str
     resource: str
     waiting_for: dict[str, int]
+    nobody_reached: bool
     ruling: RulingAnswer
     risk: RiskAnswer
     reviews: list[ReviewAnswer]

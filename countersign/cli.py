@@ -26,11 +26,11 @@ OPERATORS = {
     "doctor": "Check what the processes need, and say what is missing.",
     "console": "Make a sign-in link for the console.",
     "slack": "Print the Slack app's manifest.",
+    "teams": "Package the Teams app.",
 }
 NOT_BUILT = {
     "policy": "Check, explain, simulate or suggest policy.",
     "receipt": "Verify a receipt.",
-    "teams": "Package the Teams app.",
 }
 ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
 INTERRUPTED = 130

@@ -79,21 +79,22 @@ def be(page: Page, address: str, person: str) -> None:
 
 
 def play(page: Page, client: Client, told: dict[str, Any]) -> str:
-    """Bring the list into a state worth a picture: one ended, one live, one that waits under a refused click."""
+    """Bring the list into a state worth a picture: one ended, one live, one that waits with warnings."""
     address = told["base_url"]
     ended = ask(client, told, "2026/06/*", "Compare June with the figures of finance", "s3:GetObject")
     live = ask(client, told, "2026/*", "Rebuild the weekly report, the job failed at 02:10", "s3:GetObject")
     be(page, address, "robin")
     for request in (ended, live):
+        page.locator(f"#review-{request}").click()
         page.locator(f"#approve-{request}").click()
+        page.locator(f"#note-{request}").wait_for()
+        page.goto(f"{address}/console/")
         page.locator(f".live #card-{request} .countdown").wait_for()
         page.wait_for_timeout(700)  # the page takes no press on what has just moved
     page.locator(f"#revoke-{ended}").click()
     page.locator(f".ended #card-{ended} .proof").wait_for()
     waits = ask(client, told, "2026/07/*", "Write July's totals back into the report", "s3:GetObject", "s3:PutObject")
-    be(page, address, "dana")
-    page.locator(f"#approve-{waits}").click()
-    page.locator(f"#note-{waits}").wait_for()
+    page.locator(f"#card-{waits}").wait_for()
     page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
     return ended
 
@@ -101,7 +102,9 @@ def play(page: Page, client: Client, told: dict[str, Any]) -> str:
 def shoot(browser: Browser, client: Client, told: dict[str, Any]) -> None:
     """Write every picture."""
     HERE.mkdir(exist_ok=True)
-    context = browser.new_context(viewport={"width": 1200, "height": 800}, color_scheme="light")
+    context = browser.new_context(
+        viewport={"width": 1200, "height": 800}, color_scheme="light", reduced_motion="reduce"
+    )
     page = context.new_page()
     ended = play(page, client, told)
     page.screenshot(path=HERE / "console.png", full_page=True)

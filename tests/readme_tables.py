@@ -17,13 +17,14 @@ from bot.commands import Command, Commands
 from bot.deps import make_deps
 from bot.metrics import COUNTERS, HISTOGRAMS
 from countersign.ops.manifest import COMMAND, EVENTS, MATCH_EMAIL, SCOPES
+from countersign.ops.teamsapp import PERMISSIONS
 from workers.alerts import LogAlerts
 from workers.config import describe, load
 from workers.providers import documents
 from workers.stores.memory import memory_store
 
 ROOT = Path(__file__).parents[1]
-FILES = ("README.md", "docs/aws.md", "docs/operating.md", "docs/slack.md")
+FILES = ("README.md", "docs/aws.md", "docs/operating.md", "docs/slack.md", "docs/teams.md")
 ACCOUNT = "123456789012"
 MINTER = f"arn:aws:iam::{ACCOUNT}:role/countersign-minter"
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/countersign-boundary"
@@ -69,6 +70,10 @@ def events() -> str:
     return _table(("Event", "For"), [(f"`{name}`", why) for name, (_, why) in EVENTS.items()])
 
 
+def permissions() -> str:
+    return _table(("Permission", "For"), [(f"`{name}`", why) for name, why in PERMISSIONS.items()])
+
+
 def boundary() -> str:
     return _json(documents.boundary_policy(["s3:*"]))
 
@@ -97,6 +102,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "commands": commands,
     "scopes": scopes,
     "events": events,
+    "permissions": permissions,
     "boundary": boundary,
     "trust": trust,
     "minter": minter,

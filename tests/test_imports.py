@@ -25,6 +25,7 @@ BOT_MAY = (
     "workers.stores",
     "workers.vault",
 )
+TEAMS_SDK = {"botbuilder", "botframework", "msrest"}
 HEAVY = ("boto3", "botocore", "redis", "rq", "bot", "workers")
 
 
@@ -97,11 +98,12 @@ def test_each_part_imports_only_what_its_extra_brings() -> None:
     allowed = {
         "approvers": declared(),
         "countersign": declared(),
-        "bot": declared("server", "slack"),
+        "bot": declared("server", "slack", "teams"),
         "workers": declared("server", "aws"),
     }
     allowed["workers"] |= {"botocore"}  # comes with boto3, at the version that boto3 names
     allowed["bot"] |= {"jinja2", "markupsafe", "multidict", "yarl"}  # the vocabulary of aiohttp and aiohttp-jinja2
+    allowed["bot"] |= {"botframework", "msrest"}  # come with botbuilder-core, at the versions that it names
     allowed["countersign"] |= {"click", "yarl"}  # typer's and aiohttp's
     comes_along = {"pydantic_core"}  # pydantic pins it exactly
     for source in sources():
@@ -131,6 +133,27 @@ def test_the_web_process_loads_no_aws_sdk() -> None:
 def test_the_web_process_loads_no_slack_before_it_is_set_up() -> None:
     """Without the extra `slack`, everything but Slack works."""
     assert not loaded_by("bot.app", "bot.__main__", "bot.postings") & {"slack_bolt", "slack_sdk"}
+
+
+def test_the_web_process_loads_no_teams_before_it_is_set_up() -> None:
+    """Without the extra `teams`, everything but Teams works."""
+    assert not loaded_by("bot.app", "bot.__main__", "bot.postings") & TEAMS_SDK
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["incoming", "parts", "routes", "api", "card", "surface", "ingress", "dispatch", "proof", "keys", "tokens"],
+)
+def test_what_teams_is_made_of_needs_no_sdk_of_it(module: str) -> None:
+    assert not loaded_by(f"bot.surfaces.teams_{module}") & TEAMS_SDK
+
+
+def test_slack_and_teams_do_not_know_each_other() -> None:
+    for platform, other in (("slack", "teams"), ("teams", "slack")):
+        strange = tuple(one.name for one in sources("bot") if one.name.startswith(f"bot.surfaces.{other}"))
+        for source in sources("bot"):
+            if source.name.startswith(f"bot.surfaces.{platform}"):
+                assert not [module for module in source.imports() if is_in(module, strange)], source.name
 
 
 @pytest.mark.parametrize(

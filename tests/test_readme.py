@@ -51,7 +51,7 @@ EXAMPLES = [words for text in TEXTS.values() for words in commands(text)]
 
 
 def test_there_are_examples() -> None:
-    assert {words[1] for words in EXAMPLES} >= {"run", "apply", "keys", "console", "doctor", "slack"}
+    assert {words[1] for words in EXAMPLES} >= {"run", "apply", "keys", "console", "doctor", "slack", "teams"}
 
 
 @pytest.mark.parametrize("words", EXAMPLES, ids=[" ".join(words[1:3]) for words in EXAMPLES])
@@ -118,7 +118,11 @@ def test_links_lead_somewhere(name: str) -> None:
             assert (folder / link).exists(), link
 
 
-PICTURES = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", README)
+PICTURES = [
+    (words, str((ROOT / name).parent.relative_to(ROOT) / path))
+    for name, text in TEXTS.items()
+    for words, path in re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", text)
+]
 
 
 def test_there_are_pictures_of_the_console_and_of_every_state_of_a_card() -> None:
@@ -126,6 +130,8 @@ def test_there_are_pictures_of_the_console_and_of_every_state_of_a_card() -> Non
     assert shown[0] == "docs/img/console.png"
     for state in ("card-phone", "card-live", "card-ended", "card-review", "review", "home"):
         assert f"docs/img/slack-{state}.png" in shown
+    for state in ("card", "card-deny", "card-review", "card-live"):
+        assert f"docs/img/teams-{state}.png" in shown
 
 
 @pytest.mark.parametrize(("words", "path"), PICTURES, ids=[Path(path).stem for _, path in PICTURES])
@@ -150,6 +156,15 @@ def test_the_roster_of_the_slack_guide_is_one_that_we_read() -> None:
     assert roster.delegations[0].taker == "robin"
 
 
+def test_the_roster_of_the_teams_guide_is_one_that_we_read() -> None:
+    [example] = re.findall(r"```toml\n(.*?)```", TEXTS["docs/teams.md"], re.DOTALL)
+    roster = parse_roster(example)
+    tenant, _, object_id = str(roster.persons["dana"].teams).partition(":")
+    assert [one.name for one in roster.by_teams(tenant, object_id.upper())] == ["dana"]
+    assert roster.persons["robin"].slack_user
+    assert str(roster.places["prod"].teams).endswith("@thread.tacv2")
+
+
 def test_every_slack_key_of_the_roster_is_described() -> None:
     for text in (README, TEXTS["docs/slack.md"]):
         for key in ("[person.", "[group.", "[place.", "[slack]", "[[delegation]]", "oncall = true", "match_email"):
@@ -160,6 +175,21 @@ def test_every_slack_variable_is_explained_to_an_administrator() -> None:
     names = {row.name for row in describe() if "SLACK" in row.name and "API_URL" not in row.name}
     assert len(names) == 3
     assert {name for name in names if name in TEXTS["docs/slack.md"]} == names
+
+
+def test_every_teams_variable_is_explained_to_an_administrator() -> None:
+    names = {row.name for row in describe() if "TEAMS" in row.name}
+    assert len(names) == 8
+    assert {name for name in names if name in TEXTS["docs/teams.md"]} == names
+
+
+def test_the_pinned_sdk_for_teams_is_said_to_be_at_its_end() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    pinned = next(one for one in extras["teams"] if one.startswith("botbuilder"))
+    for text in (README, TEXTS["docs/teams.md"]):
+        assert pinned.replace("==", "` ") in text or pinned.partition("==")[2] in text
+        assert "end of life" in text
+        assert "microsoft-agents-hosting-core" in text
 
 
 def test_the_toml_examples_are_toml_that_we_read() -> None:
@@ -189,7 +219,9 @@ def test_every_alert_about_cards_and_slack_is_explained() -> None:
     kinds = {f"cards.{kind}" for kind in re.findall(r'_?alarms\.(?:sound|once)\("([a-z]+)"', sources)}
     kinds |= {f"slack.{event}" for event in GONE}
     kinds |= {one or other for one, other in re.findall(r'Alert\("(slack\.\w+)"|parts, f"(slack\.\w+):', sources)}
-    assert len(kinds) >= 9
+    kinds |= set(re.findall(r'Alert\(f?"(teams\.\w+)', sources))
+    assert {"teams.token", "teams.removed"} < kinds
+    assert len(kinds) >= 11
     rows = re.findall(r"^\| (`[a-z_.]+`(?:, `[a-z_.]+`)*)", TEXTS["docs/operating.md"], re.MULTILINE)
     assert kinds <= {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
 

@@ -152,7 +152,7 @@ def _contradictions(settings: Settings) -> list[str]:
         faults.append("COUNTERSIGN_PUBLIC_URL is missing: COUNTERSIGN_HOST is open to others, so write https://name")
     if settings.alert_webhook_url and settings.alert_shape == "pagerduty" and not settings.alert_routing_key:
         faults.append("COUNTERSIGN_ALERT_ROUTING_KEY is missing: PagerDuty takes no event without it")
-    return faults + _slack_faults(settings)
+    return faults + _slack_faults(settings) + _teams_faults(settings)
 
 
 def _slack_faults(settings: Settings) -> list[str]:
@@ -167,6 +167,25 @@ def _slack_faults(settings: Settings) -> list[str]:
         lone = "SIGNING_SECRET" if signing else "APP_TOKEN"
         return [f"COUNTERSIGN_SLACK_BOT_TOKEN is missing: set it, or unset COUNTERSIGN_SLACK_{lone} for no Slack"]
     return []
+
+
+def _teams_faults(settings: Settings) -> list[str]:
+    """Find half a Teams, a list of tenants without our own, and a Playground that others could reach."""
+    parts = ("teams_app_id", "teams_app_secret", "teams_tenant_id")
+    lacking = [part for part in parts if getattr(settings, part) is None]
+    faults = []
+    if len(lacking) in (1, 2):
+        rest = "or unset the others for no Teams"
+        faults = [f"{_name(part)} is missing: {_about(part).form}; {rest}" for part in lacking]
+    if settings.teams_tenants and settings.teams_tenant_id not in settings.teams_tenants:
+        faults.append("COUNTERSIGN_TEAMS_TENANTS lacks your own: add COUNTERSIGN_TEAMS_TENANT_ID to it, or unset it")
+    open_to_others = not settings.demo or settings.public_url or not is_loopback(settings.host)
+    if settings.teams_playground and open_to_others:
+        faults.append(
+            "COUNTERSIGN_TEAMS_PLAYGROUND lets anybody on this machine be anybody: unset it, or set COUNTERSIGN_DEMO, "
+            "COUNTERSIGN_HOST to 127.0.0.1, and no COUNTERSIGN_PUBLIC_URL"
+        )
+    return faults
 
 
 def _identity_faults(settings: Settings, who: str) -> list[str]:

@@ -21,6 +21,8 @@ from workers.vault import DeliveryKey, parse_public_key
 PREFIX = "COUNTERSIGN_"
 ProviderName = Literal["aws", "dry_run"]
 _SIGNING_SECRET = re.compile(r"[!-~]{16,256}")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+")
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,27 @@ def _check_slack_api(text: str) -> str:
     return text.rstrip("/")
 
 
+def _check_uuid(text: str) -> str:
+    if _UUID.fullmatch(text) is None:
+        raise ValueError("not an id")
+    return text.lower()
+
+
+def _check_host(text: str) -> str:
+    if _HOST.fullmatch(text) is None and not is_loopback(text):
+        raise ValueError("not a host name")
+    return text.lower()
+
+
+def _check_sign_in(text: str) -> str:
+    parts = urlsplit(_check_http(text))
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError("an address with a user, query or fragment")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ValueError("anybody on the way could sign in Teams' place")
+    return text
+
+
 def _check_delivery_key(secret: SecretStr) -> SecretStr:
     DeliveryKey.parse(secret.get_secret_value())
     return secret
@@ -128,6 +151,9 @@ BotToken = Annotated[SecretStr, AfterValidator(_check_bot_token)]
 AppToken = Annotated[SecretStr, AfterValidator(_check_app_token)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing_secret)]
 SlackApiUrl = Annotated[str, AfterValidator(_check_slack_api)]
+EntraId = Annotated[str, AfterValidator(_check_uuid)]
+HostName = Annotated[str, AfterValidator(_check_host)]
+SignInUrl = Annotated[str, AfterValidator(_check_sign_in)]
 DeliveryKeyText = Annotated[SecretStr, AfterValidator(_check_delivery_key)]
 DeliveryPublicKeyText = Annotated[str, AfterValidator(_check_delivery_public_key)]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
@@ -138,6 +164,10 @@ _PROFILE = "write a profile's name"
 _BOT_FORM = "write the xoxb-… of the app's page OAuth & Permissions"
 _SIGNING = "write the signing secret of the app's page Basic Information"
 _APP_FORM = "write an xapp-… with connections:write, of the app's page Basic Information"
+_APP_ID = "write the application (client) id of the app's registration in Entra, a UUID"
+_TENANT = "write the directory (tenant) id of your Entra, a UUID"
+_HOSTS = "write host names such as smba.trafficmanager.net, with a comma between"
+_SIGN_IN = "write https://… (http: loopback)"
 _KEYPAIR = "make both halves with: python -m workers.vault"
 
 
@@ -201,6 +231,13 @@ class Settings(BaseSettings):
     alert_routing_key: Annotated[
         SecretStr | None, About("PagerDuty's routing key.", "write the integration key of an Events API v2 service")
     ] = None
+    cards_per_minute: Annotated[
+        int,
+        Field(ge=1, le=100_000),
+        About(
+            "Chat cards of their own that a channel gets in a minute; the rest share a list.", "write 1 or more", "web"
+        ),
+    ] = 5
     slack_bot_token: Annotated[
         BotToken | None, About("Slack: the app's bot token. Unset: no Slack.", _BOT_FORM, "web")
     ] = None
@@ -213,6 +250,37 @@ class Settings(BaseSettings):
     slack_api_url: Annotated[
         SlackApiUrl, About("Slack's Web API, if not the usual one.", "write https://… (http: loopback)", "web")
     ] = "https://slack.com/api"
+    teams_app_id: Annotated[EntraId | None, About("Teams: the app's id in Entra. Unset: no Teams.", _APP_ID, "web")] = (
+        None
+    )
+    teams_app_secret: Annotated[
+        SigningSecret | None,
+        About("Teams: the app's client secret.", "write a client secret of the app's registration", "web"),
+    ] = None
+    teams_tenant_id: Annotated[EntraId | None, About("Teams: your own tenant.", _TENANT, "web")] = None
+    teams_tenants: Annotated[
+        tuple[EntraId, ...],
+        NoDecode,
+        BeforeValidator(_split_names),
+        About("Tenants whose Teams is heard, if not your own alone.", "write UUIDs with a comma between", "web"),
+    ] = ()
+    teams_service_hosts: Annotated[
+        tuple[HostName, ...],
+        NoDecode,
+        BeforeValidator(_split_names),
+        Field(min_length=1),
+        About("Hosts that Teams may be reached at; our token goes nowhere else.", _HOSTS, "web"),
+    ] = ("smba.trafficmanager.net",)
+    teams_issuer_url: Annotated[
+        SignInUrl | None, About("OpenID metadata of who signs Teams' calls, if not the usual.", _SIGN_IN, "web")
+    ] = None
+    teams_token_url: Annotated[
+        SignInUrl | None, About("Where the app gets its token, if not at Microsoft's usual address.", _SIGN_IN, "web")
+    ] = None
+    teams_playground: Annotated[
+        bool,
+        About("Take UNPROVEN calls of the Agents Playground on this machine; demo only.", "write true or false", "web"),
+    ] = False
     demo: Annotated[bool, About("Offer a chooser of demo people; loopback only.", "write true or false", "web")] = False
     lease_seconds: Annotated[
         int,
@@ -248,6 +316,11 @@ class Settings(BaseSettings):
     def queue_url(self) -> str:
         """Return the address of RQ's server, password included."""
         return (self.rq_url or self.redis_url).get_secret_value()
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """Return the tenants whose Teams is heard."""
+        return self.teams_tenants or ((self.teams_tenant_id,) if self.teams_tenant_id else ())
 
     @property
     def base_url(self) -> str:

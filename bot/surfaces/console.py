@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp_jinja2
@@ -17,13 +18,13 @@ from aiohttp.typedefs import Middleware
 from jinja2 import PackageLoader, StrictUndefined
 
 from approvers.card import visible
-from approvers.times import to_ms
+from approvers.times import spell, to_ms
 from bot.deps import Deps
 from bot.sessions import Sessions
 from bot.surfaces import console_guard as guards
 from bot.surfaces.console_actions import Actions
 from bot.surfaces.console_fragments import Fragments
-from bot.surfaces.console_guard import Guard, Handler, SignedOut
+from bot.surfaces.console_guard import Guard, Handler, NotListed, SignedOut
 from bot.surfaces.console_mold import Mold
 from bot.surfaces.console_pages import Page, Pages
 from bot.surfaces.console_shell import Shell, bounce
@@ -31,6 +32,7 @@ from bot.surfaces.console_signin import SignIn
 from bot.telling import name, place
 
 STATIC = Path(__file__).parent / "static"
+MINUTE = timedelta(minutes=1)
 ID = r"{id:[A-Za-z0-9_]{1,40}}"
 _FILTERS: dict[str, Callable[..., str]] = {
     "person": name,
@@ -38,6 +40,7 @@ _FILTERS: dict[str, Callable[..., str]] = {
     "clock": lambda moment: f"{moment:%H:%M:%S} UTC",
     "ms": lambda moment: str(to_ms(moment)),
     "visible": visible,
+    "took": lambda time: "–" if time is None else f"{time.total_seconds():.1f} s" if time < MINUTE else spell(time),
 }
 
 
@@ -61,9 +64,10 @@ def mount(app: web.Application, deps: Deps) -> None:
     shell = Shell(deps, guard)
     pages = Pages(deps, Fragments(deps, env, mold), mold, shell)
     sign_in = SignIn(deps, guard, shell)
-    console.middlewares.append(_around(guard, sign_in, shell))
+    actions = Actions(deps)
+    console.middlewares.append(_around(guard, sign_in, shell, actions))
     console.cleanup_ctx.append(pages.follow)
-    _add_routes(console, pages, Actions(deps), sign_in)
+    _add_routes(console, pages, actions, sign_in)
     app.router.add_get("/console", _to_console)  # before the rest, which would take it for a page without a name
     app.add_subapp("/console/", console)
 
@@ -73,6 +77,7 @@ def _add_routes(console: web.Application, pages: Pages, actions: Actions, sign_i
         ("/", Page("Requests", pages.overview)),
         (f"/requests/{ID}", Page("Request", pages.request)),
         ("/policy", Page("Policy", pages.policy)),
+        ("/reviewers", Page("Reviewers", pages.reviewers)),
     ):
         console.router.add_get(path, pages.show(page))
         console.router.add_get(f"{path.rstrip('/')}/live", pages.live(page))
@@ -86,13 +91,13 @@ def _add_routes(console: web.Application, pages: Pages, actions: Actions, sign_i
     console.router.add_static("/static", STATIC)
 
 
-def _around(guard: Guard, sign_in: SignIn, shell: Shell) -> Middleware:
+def _around(guard: Guard, sign_in: SignIn, shell: Shell, actions: Actions) -> Middleware:
     """Return what stands around every handler: the guard before it, pages for its errors and headers after it."""
 
     @web.middleware
     async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            response = await _answered(request, handler, guard, sign_in)
+            response = await _answered(request, handler, guard, sign_in, actions)
         except Exception as error:  # whatever it is, a person looks at it: words on a page, and nothing from inside
             response = shell.failure(request, error)
         guards.finish(response, static=request.path.startswith(guards.PUBLIC[0]))
@@ -101,10 +106,15 @@ def _around(guard: Guard, sign_in: SignIn, shell: Shell) -> Middleware:
     return around
 
 
-async def _answered(request: web.Request, handler: Handler, guard: Guard, sign_in: SignIn) -> web.StreamResponse:
+async def _answered(
+    request: web.Request, handler: Handler, guard: Guard, sign_in: SignIn, actions: Actions
+) -> web.StreamResponse:
     try:
         await guard.check(request)
         return await handler(request)
+    except NotListed as error:
+        await actions.turned_away(request, error)
+        return await sign_in.ask(request, status=401, why=error.detail)
     except SignedOut as error:
         return await _signed_out(request, error, sign_in)
 

@@ -17,8 +17,11 @@ from approvers.grant import LIVE
 from approvers.ids import request_of
 from approvers.request import RequestState
 from approvers.times import stamp
+from bot import ledger
 from bot.deps import Deps
 from bot.reading import NotFound, View
+from bot.reviewer_figures import Reviewers
+from bot.reviewers import MAX_CLICKS
 from bot.surfaces.console_mold import Mold
 from bot.telling import name, tell
 from workers.policies import KEYS
@@ -65,6 +68,7 @@ class Fragments:
     def __init__(self, deps: Deps, env: Environment, mold: Mold) -> None:
         self._deps, self._env, self._mold = deps, env, mold
         self._ended = Ended(deps.store.log)
+        self._reviewers = Reviewers(deps)
         self._one_at_a_time = asyncio.Lock()
         self._drawn: tuple[int, str] | None = None
 
@@ -104,7 +108,7 @@ class Fragments:
             card=render(view.request, view.grant),
             view=view,
             proof=view.grant.proof if view.grant else None,
-            details=list(_details(view)),
+            details=[*_details(view), *await ledger.shown(self._deps, request_id)],
             lines=lines,
             hidden=len(bodies) - len(lines),
             chain=_chain_words(request_id, bodies),
@@ -123,6 +127,11 @@ class Fragments:
             shown = {part: visible(str(record[part]), 100_000) for part in ("sha256", "text", "by", "why", "at")}
             files.append({"title": title, "key": key, "version": seen.records[key].version, **shown})
         return self._fill("_policy.html", files=files)
+
+    async def reviewers(self) -> str:
+        """Return how often each reviewer is asked, how soon and how they answer; one reading at a time."""
+        async with self._one_at_a_time:
+            return self._fill("_reviewers.html", seen=await self._reviewers.look(), kept=MAX_CLICKS)
 
     async def _frozen(self) -> str | None:
         """Return why approvals are stopped; None while they are not."""

@@ -43,6 +43,20 @@ class SignedOut(CountersignError):
     code = "unauthenticated"
 
 
+class NotListed(SignedOut):
+    """The session stands, but countersign.toml does not name its person any more: they are nobody here."""
+
+    code = "unknown_person"
+
+    def __init__(self, who: SignedIn) -> None:
+        """Take the session."""
+        super().__init__(
+            f"Countersign does not know you any more: {who.principal} is not in countersign.toml, so nothing was done. "
+            "Ask whoever keeps it."
+        )
+        self.who = who
+
+
 class NotOurs(CountersignError):
     """The request did not come from a page of this console, or not to this console."""
 
@@ -98,11 +112,13 @@ class Guard:
         return {f"{parts.scheme}://{parts.netloc}", f"{request.scheme}://{request.host}"}
 
     async def find(self, request: web.Request) -> SignedIn | None:
-        """Return who is signed in; nobody whom the roster has lost."""
+        """Return whose session stands; the roster may have lost them since."""
         token = request.cookies.get(self.cookie)
-        found = await self.sessions.find(token) if token else None
-        known = found and self.deps.policies.current.roster.person(found.principal)
-        return found if known else None
+        return await self.sessions.find(token) if token else None
+
+    def knows(self, who: SignedIn) -> bool:
+        """Tell whether the roster still has this person."""
+        return self.deps.policies.current.roster.person(who.principal) is not None
 
     def begin(self, response: web.StreamResponse, who: SignedIn) -> None:
         """Give the browser its session."""
@@ -121,7 +137,7 @@ class Guard:
         response.del_cookie(self.cookie, path="/", httponly=True, samesite="Strict", secure=self._https)
 
     async def check(self, request: web.Request) -> None:
-        """Check host, origin and form, and note who is signed in. Raises SignedOut, NotOurs."""
+        """Check host, origin and form, and note who is signed in. Raises SignedOut, NotListed, NotOurs."""
         self.check_host(request)
         public = request.path.startswith(PUBLIC)
         if request.method == "POST":
@@ -130,12 +146,14 @@ class Guard:
         if request.path.startswith(PUBLIC[0]):
             return
         who = await self.find(request)
-        if who is not None:
-            request[SIGNED_IN] = who
-        elif not public:
+        if who is None and not public:
             raise SignedOut("Nobody is signed in here. If you were, your session has ended; nothing was done.")
         if who is not None and request.method == "POST" and not public:
             self._check_form(request, who)
+        if who is not None and self.knows(who):
+            request[SIGNED_IN] = who
+        elif who is not None and not public:
+            raise NotListed(who)
 
     @staticmethod
     def _check_form(request: web.Request, who: SignedIn) -> None:

@@ -12,6 +12,7 @@ from aiohttp import web
 from markupsafe import Markup
 
 from approvers.times import to_ms
+from bot import ledger
 from bot.deps import Deps
 from bot.surfaces import console_notes as notes
 from bot.surfaces.console_fragments import Fragments
@@ -54,11 +55,18 @@ class Pages:
 
     async def request(self, request: web.Request) -> str:
         """Render one request, found by id or handle."""
-        return await self._fragments.request(await self._deps.reader.by_handle(request.match_info["id"]))
+        found = await self._deps.reader.by_handle(request.match_info["id"])
+        shown = await self._fragments.request(found)
+        await ledger.seen(self._deps, found, request[SIGNED_IN].principal)
+        return shown
 
     async def policy(self, _request: web.Request) -> str:
         """Render the rules as applied."""
         return await self._fragments.policy()
+
+    async def reviewers(self, _request: web.Request) -> str:
+        """Render what there is to know of each reviewer."""
+        return await self._fragments.reviewers()
 
     def show(self, page: Page) -> Handler:
         """Return the handler of a whole page."""

@@ -7,9 +7,10 @@ state. What it raises says whether a post is known to be missing (try again) or 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from approvers.card import Card
+from bot.digest import Digest
 
 
 class SurfaceError(Exception):
@@ -67,4 +68,13 @@ class Surface(Protocol):
 
     async def tell(self, account: str, text: str) -> None:
         """Tell one person privately; `account` is the person's name on this platform."""
+        ...
+
+
+@runtime_checkable
+class Lists(Protocol):
+    """Show many requests in one message, where a card for each would be too many. A surface may do without."""
+
+    async def show_list(self, where: str | MessageRef, digest: Digest) -> MessageRef:
+        """Post a new list to a channel or account, or make a posted one show the present state. Raises as `post`."""
         ...

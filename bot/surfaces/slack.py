@@ -41,7 +41,7 @@ from workers.alerts import Alert
 from workers.config import Settings
 from workers.stores.port import StoreError
 
-MODULES = ("slack_clicks", "slack_modals", "slack_home", "slack_commands")
+MODULES = ("slack_clicks", "slack_modals", "slack_home", "slack_commands", "slack_digest_clicks")
 """Where the listeners are: each has a table `LISTENERS`."""
 ANY = re.compile(".*")
 REST: tuple[Listener, ...] = (

@@ -10,34 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from approvers.errors import CountersignError
 from approvers.roster import Person, Roster
+from bot import strangers
 
 ROBOTS = ("is_bot", "is_workflow_bot", "is_connector_bot")
 GUESTS = ("is_restricted", "is_ultra_restricted", "is_invited_user")
-WORDS = {
-    "deactivated": "This Slack account is deactivated.",
-    "bot": "Bots decide nothing here.",
-    "guest": "Guests of this Slack workspace decide nothing here.",
-    "external": "Your account belongs to another organisation; only members of this one decide here.",
-    "unconfirmed": "The e-mail address of this Slack account is not confirmed; confirm it in Slack, then try again.",
-    "unknown_person": "Countersign does not know this Slack account. Ask whoever keeps countersign.toml to add "
-    'slack = "{account}" to your name there.',
-    "two_people": "This Slack account fits more than one person in countersign.toml; ask whoever keeps it to put "
-    'slack = "{account}" under one name only.',
-    "not_checked": "Slack did not say who you are just now, so nothing was done. Try again in a moment.",
-}
 
 
-class Stranger(CountersignError):
+class Stranger(strangers.Stranger):
     """Whoever this is, they are nobody here; `code` says why."""
 
-    code = "unknown_person"
-
-    def __init__(self, why: str, account: str = "") -> None:
-        """Take one of `WORDS`."""
-        super().__init__(WORDS[why].format(account=account))
-        self.code = "unknown_person" if why == "two_people" else why
+    platform, home, key = "Slack", "Slack workspace", "slack"
 
 
 @dataclass(frozen=True)

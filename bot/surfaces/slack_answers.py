@@ -39,6 +39,8 @@ async def mend(parts: SlackParts, call: Incoming, outcome: Outcome) -> None:
     ref = copy_of(call)
     if ref is not None and not await _is_known(parts, outcome.request, ref):
         await parts.postings.adopt(outcome.request, ref)
+    if ref is not None and outcome.by:
+        await parts.postings.acted(outcome.request, ref, outcome.by)
     if outcome.stale:
         await parts.postings.refresh(outcome.request)
 

@@ -13,7 +13,7 @@ from approvers.card import POINTS_WEIGHT, Card
 from approvers.card_text import cut
 from bot.surfaces import slack_buttons as buttons
 from bot.surfaces import slack_facts
-from bot.surfaces.slack_text import Block, clock, ours, plain, rich
+from bot.surfaces.slack_text import Block, clock, line, ours, plain, rich, words
 from bot.surfaces.slack_text import message as compose
 
 MAX_HEADER = 150
@@ -67,7 +67,8 @@ def _top(card: Card, tag: str) -> list[Block]:
         f"  ·  answer until *{clock(card.expires_at)}*"
     )
     top: list[Block] = [{"type": "section", "block_id": f"cs_top_{tag}", "text": ours(glance)}]
-    return [*top, rich(flags, f"cs_flags_{tag}")] if flags else top
+    more = [*([line(words(card.news, bold=True))] if card.news else []), *flags]
+    return [*top, rich(more, f"cs_flags_{tag}")] if more else top
 
 
 def _notes(card: Card, note: str, tag: str) -> list[Block]:

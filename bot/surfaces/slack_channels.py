@@ -1,20 +1,19 @@
-"""Say whether a card may go into a channel, and when: not among strangers, and not faster than Slack takes them."""
+"""Say whether a card may go into a channel: not among strangers. When it may is the pace's to say (`bot.waits`)."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from approvers.roster import Roster
-from bot.surfaces.port import Refused, Unreachable
+from bot.surfaces.port import Refused
 from bot.surfaces.slack_api import SlackApi
+from bot.waits import Pace
+
+__all__ = ["KEPT_SECONDS", "Channels", "Pace"]
 
 KEPT_SECONDS = 60.0
-PER_POST_SECONDS, BURST = 1.0, 3
-"""Slack takes about one message per second and channel, and a few at once."""
-PATIENCE_SECONDS = 1.0
 MOST = 1_000
 OUTSIDE = ("is_ext_shared", "is_pending_ext_shared")
 """What tells that people of other organisations are in a channel, or are being let in."""
@@ -52,25 +51,3 @@ class Channels:
             self._open.clear()
         self._open[channel] = kept = began + KEPT_SECONDS, any(told.get(flag) for flag in OUTSIDE)
         return kept
-
-
-class Pace:
-    """Keep each channel's posts at Slack's rate."""
-
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start with every channel free."""
-        self._clock = clock
-        self._next: dict[str, float] = {}
-
-    async def turn(self, channel: str, patience: float = PATIENCE_SECONDS) -> None:
-        """Return when it is this post's turn. Raises Unreachable, with the time to wait, if that is over `patience`."""
-        now = self._clock()
-        due = max(now, self._next.get(channel, now))
-        wait = due - (BURST - 1) * PER_POST_SECONDS - now
-        if wait > patience:
-            raise Unreachable(f"channel {channel} has its messages for now", after_seconds=wait)
-        if len(self._next) >= MOST:
-            self._next = {name: moment for name, moment in self._next.items() if moment > now}
-        self._next[channel] = due + PER_POST_SECONDS
-        if wait > 0:
-            await asyncio.sleep(wait)

@@ -1,42 +1,5 @@
-"""Take each call of Slack's once, whichever process it reaches: its name stays while it could come again."""
+"""Name where Slack's calls are claimed; see `bot.claims`."""
 
-from __future__ import annotations
+from bot.claims import KEPT, Claims
 
-import hashlib
-from datetime import timedelta
-
-from workers.stores.port import Commit, Conflict, Records, Taken
-
-KEPT = timedelta(seconds=660)
-"""A signature holds from 300 s before to 300 s after its time; the rest is for clocks that differ."""
-TRIES = 3
-
-
-class Claims:
-    """Claim names, atomically over all processes."""
-
-    def __init__(self, records: Records) -> None:
-        self._records = records
-
-    async def take(self, kind: str, name: str) -> bool:
-        """Claim it; False where somebody has. Raises StoreError where nobody can tell."""
-        key = _key(kind, name)
-        for attempt in range(TRIES):
-            now = await self._records.now()
-            try:
-                await self._records.commit(Commit(at=now, unique={key: "1"}, forget={key: now + KEPT}))
-                return True
-            except Taken:
-                return False
-            except Conflict:  # of the time alone: the estimate of the store's clock was wrong, and is corrected by now
-                if attempt == TRIES - 1:
-                    raise
-        raise AssertionError("unreachable")
-
-    async def release(self, kind: str, name: str) -> None:
-        """Give it back, so that the same call may come again."""
-        await self._records.commit(Commit(at=await self._records.now(), forget={_key(kind, name): None}))
-
-
-def _key(kind: str, name: str) -> str:
-    return f"slack:{kind}:{hashlib.sha256(name.encode()).hexdigest()}"
+__all__ = ["KEPT", "Claims"]

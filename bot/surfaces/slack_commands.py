@@ -15,7 +15,7 @@ from datetime import timedelta
 from approvers.errors import CountersignError
 from bot.commands import Commands
 from bot.postings_record import cards_in
-from bot.proving import milestones, progress, proven, unproven
+from bot.proving import ends
 from bot.replies import Reply
 from bot.surfaces import slack_asking
 from bot.surfaces.port import MessageRef, SurfaceError
@@ -126,15 +126,8 @@ async def _later(parts: SlackParts, call: Incoming, work: asyncio.Future[Message
 
 async def follow(parts: SlackParts, call: Incoming, requests: Sequence[str]) -> None:
     """Tell the proof of each end as it comes, in at most four messages."""
-    steps, told = milestones(len(requests)), set[str]()
-    async for views in parts.deps.revocations.follow(requests, FOLLOWED):
-        done = [view.request.id for view in proven(views)]
-        last = views
-        if len(done) == len(views) or any(len(told) < step <= len(done) for step in steps):
-            await _say(parts, call, progress(views, told))
-            told.update(done)
-    if len(told) < len(requests):
-        await _say(parts, call, unproven(last, told))
+    async for reply in ends(parts.deps.revocations, requests, FOLLOWED):
+        await _say(parts, call, reply)
 
 
 async def _say(parts: SlackParts, call: Incoming, reply: Reply) -> None:

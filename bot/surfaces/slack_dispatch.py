@@ -10,21 +10,18 @@ from collections.abc import Callable
 from typing import Any
 
 from approvers.errors import CountersignError, Malformed
+from bot import excuses
+from bot.excuses import LIMIT_SECONDS, NO_STORE, OUR_FAULT
 from bot.surfaces import slack_views
 from bot.surfaces.port import SurfaceError
 from bot.surfaces.slack_claims import Claims
 from bot.surfaces.slack_incoming import Answer, Body, Incoming
 from bot.surfaces.slack_parts import Kind, Listen, SlackParts, private
 from workers import logs
-from workers.stores.port import Conflict, Fenced, StoreError, TooLate
+from workers.stores.port import StoreError
 
-LIMIT_SECONDS = 2.5
-TOO_SLOW = (
-    "Not recorded: this took too long, and was stopped. Should the card change all the same, it was; "
-    "otherwise try again."
-)
-OUR_FAULT = "Our fault: something went wrong here. Should the card not change, nothing was recorded: try again later."
-NO_STORE = "The store does not answer; nothing is decided. Try again."
+__all__ = ["LIMIT_SECONDS", "NO_STORE", "OUR_FAULT", "Dispatch", "acknowledged", "words_for"]
+
 _log = logs.get_logger(__name__)
 
 
@@ -87,17 +84,7 @@ class Dispatch:
 
 def words_for(error: Exception) -> str:
     """Say what an error of the store, of Slack or of the clock means for the one who waits."""
-    match error:
-        case TooLate():
-            return "The time for this is over."
-        case Conflict() | Fenced():
-            return "Others changed the same thing at the same time; nothing was decided. Try again."
-        case StoreError():
-            return NO_STORE
-        case SurfaceError():
-            return "Slack did not do its part of this just now. Try again."
-        case _:
-            return TOO_SLOW
+    return excuses.words_for(error, "Slack")
 
 
 def acknowledged(answer: Answer | None) -> dict[str, Any] | None:

@@ -6,18 +6,15 @@ the method, and Slack's own word for the fault.
 
 from __future__ import annotations
 
-import math
 import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import aiohttp
 
 from bot.surfaces.port import OutcomeUnknown, Refused, SurfaceError, Unreachable
+from bot.waits import wait_seconds
 
-WAIT_SECONDS = 5.0
-"""How long to wait where Slack does not say."""
-SHORTEST_SECONDS, LONGEST_SECONDS = 1.0, 300.0
+__all__ = ["SlackRefused", "no_answer", "of_answer", "of_exception", "wait_seconds"]
+
 PASSING = frozenset({"ratelimited", "rate_limited", "service_unavailable", "team_added_to_org", "request_timeout"})
 """Slack's words for: not done, ask again later."""
 HALF_DONE = frozenset({"fatal_error", "internal_error"})
@@ -61,11 +58,6 @@ def of_exception(method: str, error: Exception, *, once: bool) -> SurfaceError:
     return _unsure(method, type(error).__name__, once=once)
 
 
-def wait_seconds(retry_after: str | None, now: datetime | None = None) -> float:
-    """Return how long a `Retry-After` asks to wait: whole or broken seconds, or a date; 1 to 300 s whatever it says."""
-    return min(max(_seconds(retry_after or "", now or datetime.now(UTC)), SHORTEST_SECONDS), LONGEST_SECONDS)
-
-
 def no_answer(error: Exception) -> bool:
     """Tell whether this is one of the errors that a call ends with when there is no answer, or none that can be read.
 
@@ -78,16 +70,3 @@ def _unsure(method: str, why: str, *, once: bool) -> SurfaceError:
     if once:
         return OutcomeUnknown(f"Slack may or may not have done {method}: {why}")
     return Unreachable(f"Slack did not answer {method}: {why}")
-
-
-def _seconds(text: str, now: datetime) -> float:
-    try:
-        seconds = float(text)
-        return seconds if math.isfinite(seconds) else WAIT_SECONDS
-    except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
-        return WAIT_SECONDS
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from approvers.card_text import visible
+from bot.request_form import RISKS, TTLS
 from bot.surfaces.slack_text import Block, clamp, plain
 
 MAX_OPTIONS = 100
-TTLS = (("300", "5 minutes"), ("900", "15 minutes"), ("1800", "30 minutes"), ("3600", "1 hour"), ("14400", "4 hours"))
-RISKS = (("low", "Low"), ("medium", "Medium"), ("high", "High"), ("critical", "Critical"))
 
 
 def request_form(

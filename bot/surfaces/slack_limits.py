@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from bot.surfaces.slack_schema import NotSendable, both, fields, flag, many, number, some, text, typed, word
+from bot.shapes import NotSendable, both, fields, flag, many, number, some, text, typed, word
 
 __all__ = ["NotSendable", "check_sendable"]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +10,7 @@ from bot.deps import Deps
 from bot.surfaces import slack_text
 from bot.surfaces.port import SurfaceError
 from bot.surfaces.slack_incoming import Answer, Incoming
+from bot.tasks import Tasks
 from workers import logs
 
 if TYPE_CHECKING:
@@ -18,38 +18,16 @@ if TYPE_CHECKING:
     from bot.surfaces.slack_api import SlackApi
     from bot.surfaces.slack_people import People
 
+__all__ = ["Kind", "Listen", "Listener", "Message", "SlackParts", "Tasks", "private"]
+
 Kind = Literal["action", "view", "command", "event", "shortcut"]
 Listen = Callable[["SlackParts", Incoming], Awaitable[Answer | None]]
 Listener = tuple[Kind, str, Listen]
 """One row of a module's `LISTENERS`: what kind of call, its action_id, callback_id, command or event type, and the
 function. It returns once everything is committed, within 2.5 s: the answer to Slack is sent then."""
 Message = Mapping[str, Any]
-LAST_SECONDS = 5.0
-"""How long work may go on when the process stops."""
 LONGEST = 2_900
 _log = logs.get_logger(__name__)
-
-
-class Tasks:
-    """Run what goes on after an answer, and end it with the process."""
-
-    def __init__(self) -> None:
-        """Start with nothing to do."""
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def start(self, work: Coroutine[Any, Any, object]) -> None:
-        """Begin it now; whatever it raises is logged."""
-        task = asyncio.create_task(_quietly(work))
-        self._tasks.add(task)  # the loop itself keeps tasks by weak references only
-        task.add_done_callback(self._tasks.discard)
-
-    async def aclose(self, seconds: float = LAST_SECONDS) -> None:
-        """Wait for what is under way, then cancel the rest."""
-        if self._tasks:
-            _, late = await asyncio.wait(set(self._tasks), timeout=seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
 
 
 @dataclass(frozen=True)
@@ -88,10 +66,3 @@ def private(text: str) -> dict[str, Any]:
     """Return a message with these words and no markup: nothing in them is parsed."""
     said = slack_text.message(slack_text.clamp(text, LONGEST))
     return {"text": said["text"], "blocks": said["blocks"]}
-
-
-async def _quietly(work: Coroutine[Any, Any, object]) -> None:
-    try:
-        await work
-    except Exception as error:  # nobody awaits it: what is not logged here is lost
-        _log.error("slack.task_failed", exc_info=error)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
 from approvers.audit import By
 from approvers.roster import Roster
 from bot.directory import Members, NotKnown
 from bot.identity import Identity, Scope
+from bot.kept import KEPT_SECONDS, Kept
 from bot.surfaces.port import SurfaceError
 from bot.surfaces.slack_accounts import Account, Stranger
 from bot.surfaces.slack_api import SlackApi
@@ -22,13 +22,10 @@ from bot.surfaces.slack_faults import SlackRefused
 from workers.policies import Policies
 from workers.stores.port import Records
 
-__all__ = ["People", "Stranger"]
+__all__ = ["KEPT_SECONDS", "People", "Stranger"]
 
-T = TypeVar("T")
-KEPT_SECONDS = 60.0
 ASK_SECONDS = 1.5
 """How long Slack may take to say who somebody is: their click must be committed 2.5 s after it came."""
-MOST = 10_000
 LOOKED_UP = 200
 AT_ONCE = 10
 SCOPES: frozenset[Scope] = frozenset({"review", "read", "request"})
@@ -38,35 +35,6 @@ MISSING = {
     "plan_upgrade_required": "Slack keeps user groups on paid plans only",
     "missing_scope": "the app lacks the scope usergroups:read",
 }
-
-
-class Kept(dict[str, tuple[float, T]]):
-    """Keep answers for a minute, by id. What was forgotten while it was being asked is not kept."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """Start empty; the clock counts seconds and never goes back."""
-        super().__init__()
-        self._clock, self.age = clock, 0
-
-    def fresh(self, name: str) -> T | None:
-        """Return what is kept under this name and not a minute old."""
-        found = self.get(name)
-        return found[1] if found and self._clock() < found[0] else None
-
-    def keep(self, name: str, value: T, age: int, began: float) -> None:
-        """Keep it from when the asking began, unless something was forgotten since `age`."""
-        if age == self.age:
-            if len(self) >= MOST:
-                self.clear()
-            self[name] = (began + KEPT_SECONDS, value)
-
-    def forget(self, name: str | None = None) -> None:
-        """Forget one, or all."""
-        self.age += 1
-        if name is None:
-            self.clear()
-        else:
-            self.pop(name, None)
 
 
 class People:

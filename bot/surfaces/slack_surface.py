@@ -6,7 +6,8 @@ import logging
 from typing import Any
 
 from approvers.card import Card
-from bot.surfaces import slack_blocks, slack_text
+from bot.digest import Digest
+from bot.surfaces import slack_blocks, slack_digest, slack_text
 from bot.surfaces.port import MessageRef, OutcomeUnknown
 from bot.surfaces.slack_api import Json, SlackApi
 from bot.surfaces.slack_channels import Channels, Pace
@@ -54,6 +55,17 @@ class SlackSurface:
             await self._api.update_message(ref.channel, ref.message, message)
         except SlackRefused as error:
             await self._api.update_message(ref.channel, ref.message, _or_plain(message, error, card))
+
+    async def show_list(self, where: str | MessageRef, digest: Digest) -> MessageRef:
+        """Post a list of requests, or make a posted one show the present state."""
+        message = slack_digest.message(digest, console=self._console)
+        if isinstance(where, MessageRef):
+            await self._api.update_message(where.channel, where.message, message)
+            return where
+        channel = where.rpartition(":")[2]
+        await self._channels.check(channel, self._policies.current.roster)
+        await self._pace.turn(channel)
+        return MessageRef(NAME, *await self._post(channel, message))
 
     async def reply(self, ref: MessageRef, text: str) -> None:
         """Add a line to a card's thread."""

@@ -1,37 +1,5 @@
-"""Count what goes wrong between Slack and here, for /metrics: in the store, a few times a minute at most."""
+"""Name where Slack's faults are counted; see `bot.tally`."""
 
-from __future__ import annotations
+from bot.tally import Tally
 
-import asyncio
-from collections import Counter
-
-from workers.stores.port import Commit, Records, StoreError
-
-EVERY_SECONDS = 5.0
-
-
-class Tally:
-    """Gather counts, and add them to the store's."""
-
-    def __init__(self, records: Records) -> None:
-        self._records, self._counts = records, Counter[str]()
-
-    def note(self, word: str) -> None:
-        """Count one: a word of ours, never of a caller's."""
-        self._counts[f"slack_errors:{word}"] += 1
-
-    async def run(self) -> None:
-        """Write them down every few seconds, until cancelled."""
-        while True:
-            await asyncio.sleep(EVERY_SECONDS)
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Write down what was gathered; what the store does not take is kept for the next time."""
-        counts, self._counts = self._counts, Counter()
-        if not counts:
-            return
-        try:
-            await self._records.commit(Commit(at=await self._records.now(), counts=dict(counts)))
-        except StoreError:
-            self._counts.update(counts)
+__all__ = ["Tally"]

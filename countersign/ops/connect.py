@@ -25,7 +25,7 @@ from workers.stores.redis import connect
 
 T = TypeVar("T")
 REDIS_URL = "COUNTERSIGN_REDIS_URL"
-SLACK = "COUNTERSIGN_SLACK_"
+SLACK, TEAMS = "COUNTERSIGN_SLACK_", "COUNTERSIGN_TEAMS_"
 
 State = Annotated[
     Path | None,
@@ -51,13 +51,16 @@ def who(by: str | None) -> str:
     return by or getpass.getuser()
 
 
-def settings_of(state: Path | None, environ: Mapping[str, str] = os.environ, *, slack: bool = False) -> Settings:
+def settings_of(
+    state: Path | None, environ: Mapping[str, str] = os.environ, *, slack: bool = False, teams: bool = False
+) -> Settings:
     """Return the settings of the environment, or of the demo on that folder. Raises NoStore, ConfigurationError.
 
-    A demo keeps none of Slack's tokens: with `slack`, those of the environment are added to it.
+    A demo keeps no secrets of Slack or Teams: with `slack` or `teams`, those of the environment are added to it.
     """
     if state is not None:
-        more = {name: text for name, text in environ.items() if slack and name.startswith(SLACK)}
+        wanted = (*([SLACK] if slack else []), *([TEAMS] if teams else []))
+        more = {name: text for name, text in environ.items() if name.startswith(wanted)}
         return load({**_of_demo(state), **more})
     if REDIS_URL not in environ:
         hint = f" (a demo was started here: --state {DEFAULT})" if (DEFAULT / DEMO_JSON).exists() else ""

@@ -43,11 +43,12 @@ KEYS_END_SOON = timedelta(days=14)
 Slack = Annotated[
     bool, typer.Option("--slack", help="Look at Slack as well: tokens, scopes, channels, groups, people.")
 ]
+Teams = Annotated[bool, typer.Option("--teams", help="Look at Teams as well: token, keys, channels, people.")]
 
 
-def command(state: State = None, slack: Slack = False, json_: Json = False) -> None:
-    """Check environment, store, rules, keys, processes, AWS and (if asked) Slack, and say what to do."""
-    found = asyncio.run(examine(state, os.environ, slack=slack))
+def command(state: State = None, slack: Slack = False, teams: Teams = False, json_: Json = False) -> None:
+    """Check environment, store, rules, keys, processes, AWS and (if asked) Slack and Teams, and say what to do."""
+    found = asyncio.run(examine(state, os.environ, slack=slack, teams=teams))
     if json_:
         put_json([one.__dict__ for one in found])
     else:
@@ -57,25 +58,29 @@ def command(state: State = None, slack: Slack = False, json_: Json = False) -> N
         raise Ended(OTHER)
 
 
-async def examine(state: Path | None, environ: Mapping[str, str], *, slack: bool = False) -> list[Finding]:
+async def examine(
+    state: Path | None, environ: Mapping[str, str], *, slack: bool = False, teams: bool = False
+) -> list[Finding]:
     """Return every finding; what cannot be looked at because something before it failed is left out."""
     try:
-        settings = settings_of(state, environ, slack=slack)
+        settings = settings_of(state, environ, slack=slack, teams=teams)
     except (NoStore, ConfigurationError) as error:
         return [Finding("fail", "environment", error.detail)]
     found = [_environment(environ)] if state is None else []
     book: Rulebook | None = None
+    in_teams: list[Finding] = []
     try:
         async with open_store(settings) as store:
             found.append(_durability(settings))
             for look in (_rules, _freeze, _keys, _processes, _due):
                 found += await look(store)
             book = await _book(store)
+            in_teams = await _teams(settings, store) if teams else []
     except (NoStore, StoreError) as error:
         found.append(Finding("fail", "store", str(error), "nothing works without it"))
     if settings.aws_endpoint_url or settings.aws_minter_access_key_id or settings.aws_minter_profile:
         found.append(await asyncio.to_thread(_aws, settings, book.roster if book else None))
-    return found + (await _slack(settings, book) if slack else [])
+    return found + (await _slack(settings, book) if slack else []) + in_teams
 
 
 def _environment(environ: Mapping[str, str]) -> Finding:
@@ -183,3 +188,11 @@ async def _slack(settings: Settings, book: Rulebook | None) -> list[Finding]:
     except ModuleNotFoundError as error:
         return [Finding("fail", "slack", f"{error.name} is not installed", "pip install 'countersign[server,slack]'")]
     return await slacklook.examine(settings, book)
+
+
+async def _teams(settings: Settings, store: Store) -> list[Finding]:
+    try:
+        from countersign.ops import teamscheck  # noqa: PLC0415 loads the SDK: only where Teams is asked about
+    except ModuleNotFoundError as error:
+        return [Finding("fail", "teams", f"{error.name} is not installed", "pip install 'countersign[server,teams]'")]
+    return await teamscheck.examine(settings, store)

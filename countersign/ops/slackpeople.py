@@ -3,50 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from approvers.roster import Group, Person, Roster
+from countersign.ops import seats
 from countersign.ops.findings import Finding
+from countersign.ops.seats import Members
 from countersign.ops.slackaccounts import NAMED, Accounts
 from countersign.ops.slackcheck import Answer, Slack, SlackTrouble
 from workers.policies import Rulebook
 
 GIVE_ID = 'write slack = "U…" under [person.{}] (in Slack: the profile, ⋮, Copy member ID)'
 ADD_PERSON = 'add a [person.…] with slack = "U…" for each who should answer'
-ON_CALL = "write oncall = true at a group: until then, only a key with the scope operate can unfreeze"
 NO_GROUPS = {
     "plan_upgrade_required": "user groups need a paid plan of Slack: name the people in countersign.toml instead",
     "missing_scope": "paste the output of `countersign slack manifest` as the app's manifest, and reinstall it",
 }
-Members = Mapping[str, frozenset[str]]
-"""People (bare names) by the group whose seats they fill as members of its Slack user group."""
 
 
 async def people_and_groups(slack: Slack, book: Rulebook, told: Answer) -> list[Finding]:
     """Return what is found about everybody and every group of the roster."""
-    accounts, seats = Accounts(slack, book.roster, told), _seats(book)
+    accounts, wanted = Accounts(slack, book.roster, told), seats.seats_of(book)
     try:
-        found, able = await _people(accounts, book.roster, _seated(book.roster, seats))
+        found, able = await _people(accounts, book.roster, seats.seated(book.roster, wanted))
         listed, members = await _user_groups(slack, accounts, book.roster)
     except SlackTrouble as trouble:
         return [Finding("fail", "slack people", trouble.detail, "see the lines about token and scopes")]
-    return [*found, *listed, *_groups(book.roster, seats, able, members)]
-
-
-def _seats(book: Rulebook) -> Mapping[str, int]:
-    """Return the groups that can be asked, with the most seats that one rule wants of each."""
-    most: dict[str, int] = {}
-    for quorum in book.policy.quorums.values():
-        for group, count in quorum.seats.items():
-            most[group] = max(count, most.get(group, 0))
-    return most
-
-
-def _seated(roster: Roster, seats: Collection[str]) -> frozenset[str]:
-    return frozenset(
-        name for group in roster.groups.values() if group.name in seats or group.oncall for name in group.people
-    )
+    return [*found, *listed, *seats.groups("Slack", book.roster, wanted, able, members)]
 
 
 async def _people(accounts: Accounts, roster: Roster, seated: frozenset[str]) -> tuple[list[Finding], frozenset[str]]:
@@ -121,23 +105,3 @@ async def _user_group(
         words = f"{name}, and countersign.toml does not know {await accounts.named(strangers)}"
         found.append(Finding("warn", "slack group", words, ADD_PERSON))
     return found, frozenset(known for known in names if known)
-
-
-def _groups(roster: Roster, seats: Mapping[str, int], able: frozenset[str], members: Members) -> list[Finding]:
-    """Say of each group that is asked or on call whether enough of its people can answer in Slack."""
-    found = []
-    for group in roster.groups.values():
-        wanted = max(seats.get(group.name, 0), int(group.oncall))
-        if not wanted:
-            continue
-        count = len((frozenset(group.people) | members.get(group.name, frozenset())) & able)
-        duty = " (on call)" if group.oncall else ""
-        words = f"{group.name}{duty}: {count} can answer in Slack, and {wanted} must be able to"
-        found.append(
-            Finding("ok", "slack seats", words)
-            if count >= wanted
-            else Finding("fail", "slack seats", words, "see the lines above about its people")
-        )
-    if not roster.on_call_groups():
-        found.append(Finding("warn", "slack seats", "no group is on call", ON_CALL))
-    return found

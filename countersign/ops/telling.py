@@ -73,6 +73,10 @@ def _ended(data: Data) -> str:
     return f"ended, and proven: {proof_sentence(data['proof'])}{kept}"
 
 
+def _silence(data: Data) -> str:
+    return "nobody was reached" if data.get("because") == "nobody_reached" else "nobody answered"
+
+
 def _hit(data: Data) -> str:
     what = {"all": "everything", "grant": "one grant"}.get(data["kind"], f"all of {data['kind']} {data['name']}")
     return f"{what}, {len(data['grants'])} live"
@@ -83,7 +87,10 @@ _TELLERS: dict[str, Callable[[str, Data], str | None]] = {
     "request.folded": lambda who, _: f"{who} asks the same again; it waits already",
     "request.approved": lambda _, data: f"APPROVED ({data['because']})",
     "request.denied": lambda _, data: f"DENIED ({data['because']})",
-    "request.expired": lambda _who, _data: "EXPIRED: nobody answered, which is neither a no nor a yes",
+    "request.expired": lambda _, data: f"EXPIRED: {_silence(data)}, which is neither a no nor a yes",
+    "request.escalated": lambda _, data: f"level {data['level']} of the ladder is asked as well",
+    "request.unreached": lambda _who, _data: "nobody has been shown it yet; on-call is told if that lasts",
+    "request.unfillable": lambda _, data: f"too few people are left in {', '.join(data['groups'])} to answer it",
     "request.cancelled": lambda who, _: f"CANCELLED by {who}",
     "request.consumed": lambda who, _: f"{who} uses the approval, once",
     "review.recorded": lambda who, data: f"{who} says {data['verdict']}{_reason(data['reason'])}",

@@ -130,7 +130,7 @@ async def test_what_has_ended_is_found_by_its_handle_for_who_answered(town: Town
 
 
 async def test_why_names_rules_conditions_points_seats_and_who_is_barred(town: Town) -> None:
-    view = await town.world.ask(ticket=None)
+    view = await town.world.ask_high(ticket=None)
     text = "\n".join((await town.types("alex", f"why {view.request.handle}")).lines)
     for words in (
         "People are asked by review-exports, review-pii.",

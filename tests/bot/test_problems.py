@@ -14,7 +14,7 @@ from aiohttp import web as aio
 from approvers import errors
 from approvers.errors import CountersignError, Forbidden
 from bot.problems import KINDS, Problem, describe, response
-from bot.surfaces.slack_accounts import WORDS
+from bot.strangers import WORDS
 from tests.worlds.web import Web
 from workers import logs
 from workers.stores.port import Conflict, Fenced, TooLate, Unavailable

@@ -159,7 +159,7 @@ def test_audit_show(world, command):
 
 @pytest.mark.parametrize(
     "words",
-    [["policy", "check"], ["audit", "export", "x"], ["audit", "verify", "x", "--key", "k"], ["teams", "package"]],
+    [["policy", "check"], ["audit", "export", "x"], ["audit", "verify", "x", "--key", "k"], ["receipt", "verify"]],
 )
 def test_a_command_that_is_not_built_is_refused_by_name(world, command, words):
     got, out, err = command(*words)

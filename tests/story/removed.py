@@ -20,6 +20,7 @@ CLICKS = "tests/bot/slack/test_clicks.py"
 INGRESS = "tests/bot/slack/test_ingress.py"
 PEOPLE = "tests/bot/slack/test_people.py"
 REVOCATIONS = "tests/bot/test_revocations.py"
+TEAMS = "tests/bot/teams/test_auth.py"
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,53 @@ REMOVALS = (
         'if target.kind == "all":',
         'if target.kind == "everything":',
         (f"{REVOCATIONS}::test_any_reviewer_revokes_but_all_needs_somebody_on_call",),
+    ),
+    Removal(
+        "audience of the token",
+        "bot/surfaces/teams_proof.py",
+        """audience=self._app_id,
+                issuer=known.issuer,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["exp", "iss", "aud"], "strict_aud": True},""",
+        """issuer=known.issuer,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["exp", "iss", "aud"], "verify_aud": False},""",
+        (f"{TEAMS}::test_every_stranger_is_turned_away_with_401_and_nothing_runs",),
+    ),
+    Removal(
+        "tenant",
+        "bot/surfaces/teams_proof.py",
+        'if tenant_of(activity) not in self._tenants:\n            raise NotProven("tenant")',
+        'if tenant_of(activity) in ():\n            raise NotProven("tenant")',
+        (f"{TEAMS}::test_every_stranger_is_turned_away_with_401_and_nothing_runs",),
+    ),
+    Removal(
+        "service address of the token",
+        "bot/surfaces/teams_proof.py",
+        'claims.get("serviceurl") != service or',
+        "",
+        (f"{TEAMS}::test_every_stranger_is_turned_away_with_401_and_nothing_runs",),
+    ),
+    Removal(
+        "list of service addresses",
+        "bot/surfaces/teams_proof.py",
+        'claims.get("serviceurl") != service or not self._serves(service):',
+        'claims.get("serviceurl") != service:',
+        (f"{TEAMS}::test_a_good_token_for_an_address_that_is_not_listed_is_no_good",),
+    ),
+    Removal(
+        "guest in Teams",
+        "bot/surfaces/teams_people.py",
+        'told.get("userRole", "").lower() != "user" or FOREIGN',
+        "FOREIGN",
+        ("tests/bot/teams/test_people.py::test_what_teams_says_must_hold[guest]",),
+    ),
+    Removal(
+        "other organisation in Teams",
+        "bot/surfaces/teams_people.py",
+        'if told.get("tenantId", tenant).lower() != tenant:',
+        "if told is None:",
+        ("tests/bot/teams/test_people.py::test_what_teams_says_must_hold[shared-channel]",),
     ),
 )
 

@@ -60,6 +60,7 @@ def slack_env(slack: Slack) -> dict[str, str]:
         "COUNTERSIGN_SLACK_BOT_TOKEN": slack.bot_token,
         "COUNTERSIGN_SLACK_SIGNING_SECRET": slack.signing_secret,
         "COUNTERSIGN_SLACK_API_URL": slack.api_url,
+        "COUNTERSIGN_CARDS_PER_MINUTE": "1000",  # all of a file's stories are told within minutes
     }
 
 
@@ -127,6 +128,15 @@ class Screens:
             return None
 
         return self._seen(look, f"a word to {name} with {words!r}")
+
+    def learns(self, name: str, handle: str, words: str) -> None:
+        """Return once a person was told directly what came of an ask on their behalf."""
+
+        def look() -> bool:
+            lines = [line for one in self.slack.dms(ACCOUNTS[name]) for line in one.visible_text().split("\n")]
+            return any(line.startswith(f"{handle}, ") and words in line for line in lines)
+
+        self._seen(look, f"{words!r} about {handle} to {name}")
 
     def dialog(self, name: str, callback: str, words: str = "") -> View:
         """Return the modal in front of somebody once it is this one."""

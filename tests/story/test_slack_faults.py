@@ -124,6 +124,7 @@ def test_a_lost_answer_makes_one_double_at_most_and_a_click_on_either_works(
         assert not buttons(card) & {"cs_approve", "cs_deny", "cs_deny_why", "cs_review"}
     assert posts(of, request) == 2
     assert of.kinds(request).count("review.recorded") == 1
+    of.screens.learns("dana", of.call("report-bot", "GET", f"/v1/requests/{request}")["handle"], "Denied by robin")
 
 
 def is_record_of_cards(call: Call) -> bool:

@@ -146,6 +146,70 @@ def test_slack_needs_a_bot_token_and_a_way_to_be_heard(other: str) -> None:
     assert load(OK | local).slack_api_url == "http://127.0.0.1:9/api"
 
 
+APP, TENANT, PARTNER = (f"{digit * 8}-1111-4111-8111-{digit * 12}" for digit in "abc")
+TEAMS = {
+    "COUNTERSIGN_TEAMS_APP_ID": APP.upper(),
+    "COUNTERSIGN_TEAMS_APP_SECRET": "hush~hush~hush~hush",
+    "COUNTERSIGN_TEAMS_TENANT_ID": TENANT,
+}
+
+
+def test_teams_is_an_app_its_secret_and_a_tenant() -> None:
+    settings = load(OK | TEAMS)
+    assert (settings.teams_app_id, settings.tenants) == (APP, (TENANT,))
+    assert settings.teams_service_hosts == ("smba.trafficmanager.net",)
+    assert (settings.teams_issuer_url, settings.teams_token_url, settings.teams_playground) == (None, None, False)
+    assert "hush" not in repr(settings)
+    assert load(OK).tenants == ()
+    more = {
+        "COUNTERSIGN_TEAMS_TENANTS": f"{TENANT}, {PARTNER.upper()}",
+        "COUNTERSIGN_TEAMS_SERVICE_HOSTS": "smba.trafficmanager.net,127.0.0.1, SMBA.infra.gov.teams.microsoft.us",
+        "COUNTERSIGN_TEAMS_TOKEN_URL": "http://127.0.0.1:9/token",
+    }
+    settings = load(OK | TEAMS | more)
+    assert settings.tenants == (TENANT, PARTNER)
+    assert settings.teams_service_hosts[1:] == ("127.0.0.1", "smba.infra.gov.teams.microsoft.us")
+    assert settings.teams_token_url == "http://127.0.0.1:9/token"
+
+
+@pytest.mark.parametrize("name", TEAMS)
+def test_half_a_teams_is_refused(name: str) -> None:
+    (fault,) = faults(OK | {key: text for key, text in TEAMS.items() if key != name})
+    assert fault.startswith(f"{name} is missing")
+    assert len(faults(OK | {name: TEAMS[name]})) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"COUNTERSIGN_TEAMS_APP_ID": "28:" + APP}, "TEAMS_APP_ID is not valid"),
+        ({"COUNTERSIGN_TEAMS_TENANT_ID": "example.onmicrosoft.com"}, "TEAMS_TENANT_ID is not valid"),
+        ({"COUNTERSIGN_TEAMS_APP_SECRET": "short"}, "TEAMS_APP_SECRET is not valid"),
+        ({"COUNTERSIGN_TEAMS_TENANTS": "*"}, "TEAMS_TENANTS is not valid"),
+        ({"COUNTERSIGN_TEAMS_TENANTS": PARTNER}, "TEAMS_TENANTS lacks your own"),
+        ({"COUNTERSIGN_TEAMS_SERVICE_HOSTS": "https://smba.trafficmanager.net"}, "TEAMS_SERVICE_HOSTS is not valid"),
+        ({"COUNTERSIGN_TEAMS_SERVICE_HOSTS": "*.trafficmanager.net"}, "TEAMS_SERVICE_HOSTS is not valid"),
+        ({"COUNTERSIGN_TEAMS_SERVICE_HOSTS": "com"}, "TEAMS_SERVICE_HOSTS is not valid"),
+        ({"COUNTERSIGN_TEAMS_ISSUER_URL": "http://login.example/"}, "TEAMS_ISSUER_URL is not valid"),
+        ({"COUNTERSIGN_TEAMS_TOKEN_URL": "http://login.example/"}, "TEAMS_TOKEN_URL is not valid"),
+        ({"COUNTERSIGN_TEAMS_TOKEN_URL": "https://x:y@login.example/"}, "TEAMS_TOKEN_URL is not valid"),
+        ({"COUNTERSIGN_TEAMS_PLAYGROUND": "true"}, "TEAMS_PLAYGROUND lets anybody"),
+        (
+            {
+                "COUNTERSIGN_TEAMS_PLAYGROUND": "true",
+                "COUNTERSIGN_DEMO": "true",
+                "COUNTERSIGN_PUBLIC_URL": "https://x.example",
+            },
+            "TEAMS_PLAYGROUND lets anybody",
+        ),
+    ],
+)
+def test_a_teams_that_would_let_others_in_is_refused(changes: dict[str, str], fault: str) -> None:
+    told = faults(OK | TEAMS | changes)
+    assert len(told) == 1
+    assert told[0].startswith(f"COUNTERSIGN_{fault}")
+
+
 def test_every_fault_is_told_at_once() -> None:
     told = faults({"COUNTERSIGN_PROT": "1", "COUNTERSIGN_HOST": "", "COUNTERSIGN_PORT": "x"})
     assert [fault.split()[0] for fault in told] == [

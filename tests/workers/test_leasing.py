@@ -14,8 +14,8 @@ from tests.bot.test_desk import World, caller, person
 from tests.worlds import samples
 from tests.worlds.cloud import Cloud
 from workers.alerts import Alert
-from workers.clock.due import expire
 from workers.clock.reconcile import sweep
+from workers.clock.waiting import Waiting
 from workers.leasing import advance
 from workers.policies import apply
 from workers.stores import layout
@@ -275,10 +275,11 @@ async def test_nobody_minted_in_time(shop: Shop):
 async def test_the_clock_closes_what_nobody_answered_and_not_a_moment_early(shop: Shop):
     view = await shop.ask()
     early = Attempt(layout.request_key(view.request.id), 0)
-    assert await expire(shop.store, early) == "fenced"
+    waiting = Waiting(shop.store, shop.policies, shop.pager)
+    assert await waiting.look_after(early) == "fenced"
     shop.time = view.request.expires_at
     [item] = (await shop.store.due.claim("clock", most=9, lease=shop.tools.lease)).items
-    assert await expire(shop.store, item) == "expired"
+    assert await waiting.look_after(item) == "expired"
     after = await shop.reader.look(view.request.id)
     assert (after.request.state, after.request.because) == ("EXPIRED", "nobody_answered")
     check_chain(view.request.id, await shop.store.log.chain(view.request.id))

@@ -65,6 +65,7 @@ class Rows:
             "action": action.action,
             "resource": action.resource,
             "waiting_for": {"sre": 1},
+            "nobody_reached": False,
             "ruling": {"effect": "review", "rules": [], "policy_sha256": "0" * 64},
             "risk": {"level": "medium", "score": 40, "points": []},
             "reviews": [],

@@ -9,6 +9,7 @@ import sys
 from datetime import timedelta
 
 from workers import logs
+from workers.alerts import open_alerts
 from workers.clock.due import Clock
 from workers.config import ConfigurationError, load
 from workers.queue import Queue
@@ -40,12 +41,15 @@ async def _run(settings: Settings) -> None:
     lease = timedelta(seconds=settings.lease_seconds)
     queue = Queue(settings.queue_url, job_seconds=max(1, settings.lease_seconds * 9 // 10))
     try:
-        running = asyncio.ensure_future(Clock(store, queue, lease).run())
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, running.cancel)
-        _log.info("clock.started", pid=os.getpid())
-        await asyncio.wait([running])
+        async with open_alerts(settings) as alerts:
+            clock = Clock(store, queue, lease, alerts)
+            running = asyncio.ensure_future(clock.run())
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, running.cancel)
+            _log.info("clock.started", pid=os.getpid())
+            await asyncio.wait([running])
+            await clock.leave()
         if not running.cancelled():
             running.result()
         _log.info("clock.stopped")

@@ -1,4 +1,4 @@
-"""Make time pass: hand due grants to the workers by RQ, and close requests that nobody answered.
+"""Make time pass: hand due grants to the workers by RQ, and look after requests that wait.
 
 Any number of clocks may run; claims are atomic, so nobody has to lead. A clock that dies with items in hand costs at
 most their lease. The clock decides no time itself: what is due is due by the store's clock.
@@ -10,14 +10,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from approvers import request as requests
-from approvers.audit import By, Draft
-from approvers.request import Request, RequestState
-from approvers.upgrades import read
+from approvers.errors import CountersignError
 from workers import logs
+from workers.alerts import Alerts
+from workers.clock.waiting import Waiting
+from workers.policies import Policies
 from workers.queue import Queue
 from workers.stores import layout
-from workers.stores.port import Attempt, Commit, Fenced, Handout, Snapshot, Store, Unavailable, transact
+from workers.stores.port import Commit, Handout, Store, Unavailable
 
 AT_ONCE = 32
 BEAT_EVERY = timedelta(seconds=1)
@@ -25,22 +25,33 @@ LOOK_AGAIN = timedelta(seconds=1)
 FULL_PAUSE_SECONDS = 0.02
 """How soon to look again while RQ's queue is full: about the time that a few jobs take."""
 RECOVERY_SECONDS = 0.2
-CLOCK = By(None, "countersign", "clock")
+FOLLOW_EVERY = timedelta(seconds=5)
+RULES = (layout.POLICY, layout.ROSTER)
+PAGE = 200
+MOST_WAITING = 10_000
+"""How many requests that wait are looked at when the rules have changed."""
 _log = logs.get_logger(__name__)
 
 
 class Clock:
     """Dispatch what is due until cancelled."""
 
-    def __init__(self, store: Store, queue: Queue, lease: timedelta) -> None:
+    def __init__(self, store: Store, queue: Queue, lease: timedelta, alerts: Alerts) -> None:
         self._store, self._queue, self._lease = store, queue, lease
+        self._policies = Policies(store.records, store.signals)
+        self._waiting = Waiting(store, self._policies, alerts)
+        self._rules: tuple[int, ...] | None = None
 
     async def run(self) -> None:
         """Run every loop; each survives the store's absence."""
         await self._start_sweeping()
         async with asyncio.TaskGroup() as group:
-            for loop in (self.dispatch, self.attend, self.beat):
+            for loop in (self.dispatch, self.attend, self.follow, self.beat):
                 group.create_task(_for_ever(loop))
+
+    async def leave(self) -> None:
+        """Wait until on-call has been told what is under way."""
+        await self._waiting.settle()
 
     async def dispatch(self) -> None:
         """Hand due worker items to RQ, as many as fit; the rest stays in the due set, where nothing is lost."""
@@ -55,10 +66,39 @@ class Clock:
 
     async def attend(self) -> None:
         """Carry out the clock's own due items."""
+        if self._policies.roster is None:
+            await self._refresh()
         handout = await self._store.due.claim("clock", most=AT_ONCE, lease=self._lease)
-        await asyncio.gather(*(expire(self._store, item) for item in handout.items))
+        await asyncio.gather(*(self._waiting.look_after(item) for item in handout.items))
         if not handout.items:
             await self._store.due.wait("clock", min(LOOK_AGAIN, handout.next_in))
+
+    async def follow(self) -> None:
+        """Keep the rules fresh; when they have changed (and once at the start), look at everything that waits."""
+        await self._refresh()
+        rules = tuple(self._policies.current.versions[key] for key in RULES) if self._policies.roster else None
+        if rules != self._rules:
+            await self.recall()
+            self._rules = rules
+        await self._store.signals.changed(layout.ROSTER, FOLLOW_EVERY)
+
+    async def _refresh(self) -> None:
+        try:
+            await self._policies.refresh()
+        except CountersignError as error:  # as a newer Countersign applied them: time goes on without ladders
+            _log.error("clock.no_rules", why=error.detail)
+
+    async def recall(self) -> None:
+        """Make everything that waits due at once: nobody may be left who could answer it, or its ladder is another."""
+        after: str | None = None
+        seen = 0
+        while seen < MOST_WAITING:
+            page = await self._store.records.members(layout.WAITING, limit=PAGE, after=after)
+            if not page:
+                return
+            now = await self._store.records.now()
+            await self._store.records.commit(Commit(at=now, due={layout.request_key(one): now for one in page}))
+            after, seen = page[-1], seen + len(page)
 
     async def beat(self) -> None:
         """Tell that a clock lives; the web process alerts when none does."""
@@ -74,34 +114,6 @@ class Clock:
         """Make the reconciler due; from then on each sweep makes the next one due."""
         now = await self._store.records.now()
         await self._store.records.commit(Commit(at=now, due={layout.SWEEP: now}))
-
-
-async def expire(store: Store, attempt: Attempt) -> str:
-    """Close the request that this due item names, if it still waits and its time is over."""
-    key = attempt.member
-    request_id = key.partition(":")[2]
-
-    def step(seen: Snapshot) -> tuple[Commit | None, str]:
-        before = read(Request, seen.records[key].json)
-        if before.state is not RequestState.PENDING:
-            return Commit(at=seen.now, attempt=attempt), "decided"
-        if seen.now < before.expires_at:
-            return Commit(at=seen.now, attempt=attempt, due={key: before.expires_at}), "early"
-        after = requests.expire(before, seen.now)
-        told = {"state": after.state, "because": after.because, "seats": dict(before.ruling.seats)}
-        return layout.commit(
-            seen.now,
-            layout.request_changed(seen.records[key], after, at=seen.now, closed=True),
-            attempt=attempt,
-            drafts=[Draft(request_id, "request.expired", CLOCK, "clock", told)],
-            events=[layout.event("request.expired", seen.now, request=request_id)],
-            heads=seen.heads,
-        ), "expired"
-
-    try:
-        return await transact(store.records, [key], step, chains=[request_id])
-    except Fenced:
-        return "fenced"
 
 
 async def _for_ever(turn: Callable[[], Awaitable[None]]) -> None:

@@ -91,8 +91,11 @@ def put(key: str, version: int, json: str) -> dict[str, Any]:
     return {"expects": {key: version}, "puts": {key: json}}
 
 
-def request_opened(request: Request) -> Part:
-    """Return what a new request touches, decided or not. The idempotency name is the caller's part."""
+def request_opened(request: Request, look_at: datetime | None = None) -> Part:
+    """Return what a new request touches, decided or not. The idempotency name is the caller's part.
+
+    `look_at`: when the clock looks at it first; None: when its time is over.
+    """
     waits = request.state is RequestState.PENDING
     key = request_key(request.id)
     part: dict[str, Any] = {
@@ -101,7 +104,7 @@ def request_opened(request: Request) -> Part:
     }
     if waits:
         moment = {request.id: request.submitted_at}
-        part["due"] = {key: request.expires_at}
+        part["due"] = {key: look_at or request.expires_at}
         part["enter"] = {WAITING: moment, waiting_of(request.principal): moment}
         part["unique"] = {fold_name(request.principal, request.action_digest): request.id}
     else:
@@ -131,8 +134,10 @@ def request_changed(
     forget: dict[str, datetime | None] = {fold_name(request.principal, request.action_digest): fold_until}
     if not opens_grant(request):
         forget |= {handle_name(request.handle): None, **_names_forgotten(request, at)}
+    alarmed = request.unreached_at is not None or bool(request.empty)
+    last_look: dict[str, Any] = {"due": {key: at}} if alarmed else {"undue": [key]}  # the clock ends its alarms
     return part | {
-        "undue": [key],
+        **last_look,
         "leave": {WAITING: [request.id], waiting_of(request.principal): [request.id]},
         "forget": forget,
         "counts": {f"requests:{request.state}": 1, **timing("decision_seconds", at - request.submitted_at)},
@@ -185,6 +190,12 @@ def grant_changed(seen: Versioned, grant: Grant, *, at: datetime, request: Reque
         part["counts"] = {f"grants:{grant.state}": 1}
         part["forget"] = {handle_name(grant.handle): None, **(_names_forgotten(request, at) if request else {})}
     return part
+
+
+def watched(seen: Versioned, request: Request, *, look_at: datetime) -> Part:
+    """Return what a look at a waiting request touches: the record, and when it is looked at next."""
+    key = request_key(request.id)
+    return {**put(key, seen.version, request.model_dump_json()), "due": {key: look_at}}
 
 
 def event(kind: str, at: datetime, *, request: str, grant: str | None = None) -> str:

@@ -1,11 +1,11 @@
 import base64
 import json
+import re
 
 import pytest
 
-from approvers.action import Access
 from tests.bot.console.conftest import Visitor, note, until
-from tests.bot.console.world import BUCKET, World
+from tests.bot.console.world import World
 
 
 async def test_approve_as_the_human_behind_then_as_another(world: World, visitor: Visitor) -> None:
@@ -17,7 +17,7 @@ async def test_approve_as_the_human_behind_then_as_another(world: World, visitor
     assert "data-note" not in (await visitor.get("/console/"))[1]  # told once
     await visitor.be("robin")
     _, page = await visitor.review(view.request.id, "approve")
-    assert note(page) == "You approved it, and that was enough."
+    assert note(page) == f"You approved {view.request.handle}, and that was enough."
     page = await until(visitor, f"/console/requests/{view.request.id}", "ACTIVE")
     assert "tries to approve, and is refused: You are the human behind this agent" in page
 
@@ -35,7 +35,7 @@ async def test_a_denial_says_the_preset_and_the_typed_words(world: World, visito
     view = await world.ask()
     await visitor.be("robin")
     _, page = await visitor.review(view.request.id, "deny", preset="too_broad", reason="  Only 2026/07, please. ")
-    assert note(page).startswith("You denied it.")
+    assert note(page).startswith(f"You denied {view.request.handle}.")
     denied = await world.deps.reader.look(view.request.id)
     assert denied.request.reviews[0].reason == "Too broad, ask narrower. Only 2026/07, please."
 
@@ -79,15 +79,14 @@ async def test_revoke_and_its_proof(world: World, visitor: Visitor) -> None:
     page = await until(visitor, path, "REVOKED")
     assert "refused 3 of 3 probes" in page
     _, page = await visitor.post(f"/console/grants/{grant}/revoke", **fields)
-    assert note(page) == "It has ended."
+    assert re.match(rf"{view.request.handle}: Ended .*, refused 3 of 3 probes, .* Revoked by robin", note(page))
 
 
 async def test_a_quorum_of_two_counts_up(world: World, visitor: Visitor) -> None:
-    both = Access(role="analytics", actions=("s3:PutObject",), resources=(f"{BUCKET}/2026/*",))
-    view = await world.ask(action="s3:PutObject", resource=f"{BUCKET}/2026/*", access=both)
+    view = await world.ask_two()
     await visitor.be("robin")
     _, page = await visitor.review(view.request.id, "approve")
-    assert note(page) == "Your approval counts: 1 of 2."
+    assert note(page) == f"Your approval of {view.request.handle} counts: 1 of 2."
     _, page = await visitor.review(view.request.id, "approve")
     assert "one review each" in note(page)
 

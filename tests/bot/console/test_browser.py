@@ -26,7 +26,7 @@ async def test_the_whole_story(stage: World, look: Open) -> None:
     await screen.be("robin")
     await screen.press(view.request.id, "Approve for 15 min")
     live = screen.page.locator("section.live").locator(f"#card-{view.request.id}")
-    await expect(live.locator("[data-note]")).to_have_text("You approved it, and that was enough.")
+    await expect(live.locator("[data-note]")).to_have_text(f"You approved {view.request.handle}, and that was enough.")
     await expect(live.locator(".countdown")).to_have_text(re.compile(r"^14 min \d\d s left$"))
     await expect(live.locator("[data-note]")).to_be_visible()  # the news did not wash it away
     first = await live.locator(".countdown").text_content()
@@ -49,9 +49,27 @@ async def test_deny_with_a_preset_and_words(stage: World, look: Open) -> None:
     await screen.page.get_by_label("Your words, if any. The agent reads them.").fill("Only 2026/07.")
     await screen.press(view.request.id, "Too broad, ask narrower")
     ended = screen.page.locator("section.ended").locator(f"#card-{view.request.id}")
-    await expect(ended.locator("[data-note]")).to_have_text(re.compile("^You denied it"))
+    await expect(ended.locator("[data-note]")).to_have_text(re.compile(f"^You denied {view.request.handle}"))
     await ended.get_by_role("link").click()
     await screen.says("denies: Too broad, ask narrower. Only 2026/07.")
+
+
+async def test_high_risk_is_read_whole_first_and_the_answer_counts_for_the_reviewer(stage: World, look: Open) -> None:
+    view = await stage.ask_high()
+    watcher, screen = await look("alex"), await look("robin", width=360)
+    await watcher.open("/console/reviewers")
+    await watcher.mark()
+    await expect(screen.button(view.request.id, "Approve")).to_have_count(0)
+    await screen.card(view.request.id).get_by_role("link", name=f"Review {view.request.handle}").click()
+    await screen.page.wait_for_url(f"**/console/requests/{view.request.id}")
+    await screen.press(view.request.id, "Approve for 15 min")
+    note = screen.card(view.request.id).locator("[data-note]")
+    await expect(note).to_have_text(f"You approved {view.request.handle}, and that was enough.")
+    row = watcher.page.get_by_role("row", name="robin")
+    await expect(row.get_by_role("cell")).to_have_text(["1", re.compile(r"^\d+\.\d s$"), "1"])
+    assert await watcher.is_same_load()
+    await screen.page.get_by_role("link", name="Reviewers").click()
+    await expect(screen.page.get_by_role("columnheader")).to_have_count(4)
 
 
 async def test_a_request_is_followed_on_its_own_page(stage: World, look: Open) -> None:
@@ -122,7 +140,7 @@ async def test_a_press_meant_for_what_stood_there_before_does_nothing(stage: Wor
     assert (await stage.deps.reader.look(second.request.id)).request.state == "PENDING"
     await screen.settle()
     await screen.press(second.request.id, "Approve")
-    await screen.says("You approved it")
+    await screen.says(f"You approved {second.request.handle}")
 
 
 async def test_focus_goes_with_a_card_that_moves(stage: World, look: Open) -> None:
@@ -158,11 +176,21 @@ async def test_only_with_the_keyboard(stage: World, look: Open) -> None:
     await screen.page.locator(".you").wait_for()
     await screen.page.wait_for_load_state()
     passed = await tab_to("Approve for 15 min")
-    order = ["Skip", "Countersign", "Requests", "Policy", "robin", view.request.handle, "Why HIGH", "Approve"]
+    order = [
+        "Skip",
+        "Countersign",
+        "Requests",
+        "Policy",
+        "Reviewers",
+        "robin",
+        view.request.handle,
+        "Why MEDIUM",
+        "Approve",
+    ]
     at = [next(place for place, name in enumerate(passed) if word in name) for word in order]
     assert at == sorted(at)
     await keys.press("Enter")
-    await screen.says("You approved it, and that was enough.")
+    await screen.says(f"You approved {view.request.handle}, and that was enough.")
 
 
 async def test_a_link_signs_in_with_a_press_and_only_once(stage: World, look: Open) -> None:
@@ -229,5 +257,5 @@ async def test_without_javascript_it_works_and_says_what_is_missing(stage: World
     screen = await look("robin", java_script_enabled=False)
     await expect(screen.card(view.request.id).locator(".countdown")).to_have_text(re.compile("^until .* UTC$"))
     await screen.press(view.request.id, "Approve")
-    await screen.says("You approved it, and that was enough.")
+    await screen.says(f"You approved {view.request.handle}, and that was enough.")
     await expect(screen.page.get_by_role("link", name="Load it again")).to_be_visible()

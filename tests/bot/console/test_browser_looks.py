@@ -65,7 +65,13 @@ async def scene(stage: World, look: Open, **options: object) -> tuple[Screen, li
     await screen.press(ended.request.id, "Revoke")
     await screen.page.locator("section.ended").locator(f"#card-{ended.request.id}").wait_for()
     await screen.page.locator(".deny > summary").first.click()
-    return screen, ["/console/", f"/console/requests/{ended.request.id}", "/console/policy", "/console/nothing"]
+    return screen, [
+        "/console/",
+        f"/console/requests/{ended.request.id}",
+        "/console/policy",
+        "/console/reviewers",
+        "/console/nothing",
+    ]
 
 
 async def test_hostile_text_does_nothing(stage: World, look: Open) -> None:

@@ -32,7 +32,13 @@ async def test_no_page_has_inline_script_or_style(world: World, visitor: Visitor
     view = await world.ask()
     pages = [(await visitor.get("/console/"))[1]]
     await visitor.be("robin")
-    for path in ("/console/", "/console/policy", f"/console/requests/{view.request.id}", "/console/nothing"):
+    for path in (
+        "/console/",
+        "/console/policy",
+        "/console/reviewers",
+        f"/console/requests/{view.request.id}",
+        "/console/x",
+    ):
         pages.append((await visitor.get(path))[1])
     for page in pages:
         assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+=|javascript:", page)
@@ -45,7 +51,8 @@ async def test_no_secret_is_on_any_page(world: World, visitor: Visitor) -> None:
     await visitor.post("/console/sign-in", token=token)
     await visitor.review(view.request.id, "approve")
     page = await until(visitor, f"/console/requests/{view.request.id}", "ACTIVE")
-    pages = [page] + [(await visitor.get(path))[1] for path in ("/console/", "/console/policy", "/console/live")]
+    others = ("/console/", "/console/policy", "/console/reviewers", "/console/live")
+    pages = [page] + [(await visitor.get(path))[1] for path in others]
     cookie = visitor.cookies()["countersign"]
     for secret in (cookie, token, "DRYRUN-no-secret", "DRYRUN-no-token", "sealed"):
         assert all(secret not in page for page in pages)
@@ -79,7 +86,7 @@ async def test_text_that_looks_like_our_places_fills_none(world: World, visitor:
 
 
 async def test_one_request_tells_everything(world: World, visitor: Visitor) -> None:
-    view = await world.ask()
+    view = await world.ask_high()
     await visitor.be("robin")
     status, page = await visitor.get(f"/console/requests/{view.request.handle.lower()}")
     assert status == 200

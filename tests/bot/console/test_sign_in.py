@@ -4,8 +4,7 @@ import aiohttp
 import pytest
 
 from tests.bot.console.conftest import Visit, Visitor
-from tests.bot.console.world import World, demo_files, serve
-from workers.policies import apply
+from tests.bot.console.world import World, serve
 
 
 @pytest.mark.parametrize("path", ["/console/", "/console/policy", "/console/requests/req_1", "/console/nothing"])
@@ -61,15 +60,11 @@ async def test_a_link_for_somebody_who_has_left_is_refused(world: World, visitor
 
 async def test_somebody_who_leaves_the_roster_is_out_at_once(world: World, visitor: Visitor) -> None:
     await visitor.be("kim")
-    policy, roster = demo_files()
-    roster = (
-        roster.replace(', "kim"', "")
-        .replace('people = ["kim"]', 'people = ["alex"]')
-        .replace('[person.kim]\nemail = "kim@example.com"', "")
-    )
-    await apply(world.deps.store.records, policy=policy, roster=roster, by="ops", why="kim left")
-    await world.deps.policies.refresh()
-    assert (await visitor.get("/console/"))[0] == 401
+    await world.lose("kim")
+    status, page = await visitor.get("/console/")
+    assert status == 401
+    assert "Countersign does not know you any more: user:kim is not in countersign.toml" in page
+    assert "Waiting" not in page
 
 
 async def test_signing_out(world: World, visitor: Visitor) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
+from typing import Any
 
 from aiohttp import web
 
@@ -47,6 +49,16 @@ class World:
     url: str
     asked: int = 0
 
+    async def ask_high(self, **changes: object) -> View:
+        """Ask where personal data is in play: the risk is high, so that it is read whole first."""
+        return await self.ask(**{"data_classes": ("pii",), **changes})
+
+    async def ask_two(self, **changes: object) -> View:
+        """Ask for the write of one object: two people have to approve; the risk is medium."""
+        one = f"{BUCKET}/2026/{self.asked + 1:02}/report.csv"
+        put = Access(role="analytics", actions=("s3:PutObject",), resources=(one,))
+        return await self.ask(**{"action": "s3:PutObject", "resource": one, "access": put, **changes})
+
     async def ask(self, **changes: object) -> View:
         """Ask as report-bot does, on behalf of dana."""
         self.asked += 1
@@ -57,7 +69,6 @@ class World:
             "environment": "prod",
             "reason": "Rebuild the weekly report, the job failed at 02:10",
             "ttl_seconds": 900,
-            "data_classes": ("pii",),
             "ticket": "INC-42",
             "undo": "none needed, read only",
             "actor": Actor(id="agent:report-bot", on_behalf_of="user:dana", run=str(self.asked)),
@@ -74,10 +85,25 @@ class World:
         token, _ = await Sessions(self.deps.store.records).invite(f"user:{person}", by="ops")
         return f"{self.url}/console/sign-in/{token}"
 
+    async def lose(self, person: str, *, more: str = "") -> None:
+        """Take a person out of the demo's roster and its groups; `more` is put in."""
+        policy, roster = demo_files()
+        roster = roster.replace(f'[person.{person}]\nemail = "{person}@example.com"', "")
+        roster = roster.replace(f', "{person}"', "").replace(f'people = ["{person}"]', 'people = ["alex"]')
+        await apply(self.deps.store.records, policy=policy, roster=roster + more, by="ops", why=f"{person} left")
+        await self.deps.policies.refresh()
+
+    async def records(self, subject: str) -> list[dict[str, Any]]:
+        """Return all records of a subject."""
+        return [json.loads(body) for body in await self.deps.store.log.chain(subject)]
+
     async def kinds(self, subject: str) -> list[str]:
         """Return the kinds of all records of a subject."""
-        chain = await self.deps.store.log.chain(subject)
-        return [body.decode().split('"type":"')[1].split('"')[0] for body in chain]
+        return [one["type"] for one in await self.records(subject)]
+
+    async def codes(self, subject: str) -> list[str]:
+        """Return the codes of what was refused, in order."""
+        return [one["data"]["code"] for one in await self.records(subject) if one["type"] == "review.refused"]
 
 
 def tools(deps: Deps) -> Tools:
@@ -116,11 +142,18 @@ def demo_files() -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def serve(store: Store | None = None, *, port: int = 0, **settings: str) -> AsyncIterator[World]:
-    """Serve on loopback until the block ends. `settings` are COUNTERSIGN_* names without the prefix."""
+async def serve(
+    store: Store | None = None, *, port: int = 0, more: str | None = "", **settings: str
+) -> AsyncIterator[World]:
+    """Serve on loopback until the block ends.
+
+    `settings` are COUNTERSIGN_* names without the prefix, `more` stands in the roster besides the demo's; None: the
+    rules stay as they are in the store.
+    """
     store = store or memory_store()
-    policy, roster = demo_files()
-    await apply(store.records, policy=policy, roster=roster, by="ops", why="the demo's rules")
+    if more is not None:
+        policy, roster = demo_files()
+        await apply(store.records, policy=policy, roster=roster + more, by="ops", why="the demo's rules")
     environ = {"redis_url": "redis://127.0.0.1:1/0", "demo": "true", **settings}
     app = build_app(load({f"COUNTERSIGN_{name.upper()}": text for name, text in environ.items()}), store, LogAlerts())
     runner = web.AppRunner(app, shutdown_timeout=1)

@@ -1,5 +1,6 @@
 """Every card renders within Slack's limits, says what decides first, and parses nothing that somebody typed."""
 
+import json
 import re
 from typing import Any
 
@@ -167,3 +168,12 @@ def test_the_marks_of_the_tests_find_markup():
     bad = {"blocks": [{"type": "mrkdwn", "text": f"*{MARK}*"}, {"type": "plain_text", "text": "x"}, {"type": "link"}]}
     assert len(live_markup(bad)) == 3
     assert re.search(MARKUP["bold"], "a *b* c")
+
+
+def test_a_waiting_card_says_which_level_asks_and_how_little_time_is_left():
+    plain = samples.request()
+    assert "level 2 " not in json.dumps(slack_blocks.message(render(plain, None), console=gallery.CONSOLE))
+    later = plain.model_copy(update={"level": 1, "level_since": NOW, "reminded_at": NOW})
+    shown = json.dumps(slack_blocks.message(render(later, None), console=gallery.CONSOLE))
+    assert "level 2 since 10:00" in shown
+    assert "Less than" in shown

@@ -143,9 +143,8 @@ async def test_who_stands_in_for_somebody_is_reminded_of_it(town: SlackTown):
     await town.deps.policies.refresh()
     view = await town.ask()
     await town.click("bob", await town.card(view, "bob answers for kim"), "cs_approve")
-    assert (
-        "bob answers for kim" in town.slack.dms(ACCOUNTS["bob"])[0].visible_text()
-    )  # bob is in no group that is asked
+    direct = await town.slack.until(lambda: town.slack.dms(ACCOUNTS["bob"]), what="a card for bob")
+    assert "bob answers for kim" in direct[0].visible_text()  # bob is in no group that is asked
     assert "You answered for kim." in await town.heard("bob")
     await town.card(view, "for kim")
 

@@ -2,7 +2,8 @@
 
 A driver is the hands and eyes of people on one platform, over its real protocol. It knows names (`robin`), requests
 and words; cards, dialogs and payloads stay its own business. People: dana is behind the agent that asks, robin, alex
-and kim can approve, bob is known but has no seat; `stranger` and `guest` have accounts that are nobody's here.
+and kim can approve, bob is known but has no seat. Two come from outside: `stranger`, whom the roster does not name, and
+`guest`, who is let in for other things at most.
 """
 
 from __future__ import annotations
@@ -50,11 +51,11 @@ class Driver(Protocol):
         ...
 
     async def parsed(self, request: str) -> str:
-        """Return all texts of the card that the platform reads as markup."""
+        """Return everything of the card that the platform reads as markup."""
         ...
 
     async def command(self, who: str, text: str) -> str:
-        """Type a command, and return the words."""
+        """Type a command, or open the page that stands for it; return the words."""
         ...
 
 

@@ -11,6 +11,10 @@ Scenario = Callable[[World], Awaitable[None]]
 SCENARIOS: dict[str, Scenario] = {}
 HOSTILE = "<!channel> <@U02> *bold* _x_ ~y~ `code` @here #general https://evil.example [a](http://b.example) &lt;b&gt;"
 
+GUESTS = {"chat": ("Guests", ["guest"]), "console": ("Nobody is signed in", [])}
+"""What a guest hears, and what goes on record. A chat proves who its guests are; the console lets none in, and what
+nobody is proven to have sent is nobody's record."""
+
 
 def scenario(story: Scenario) -> Scenario:
     """Add a story; its name is its title."""
@@ -111,8 +115,9 @@ async def a_stranger(on: World) -> None:
 @scenario
 async def a_guest(on: World) -> None:
     request = await on.driver.ask()
-    assert "Guests" in await on.driver.deny("guest", request)
-    assert await on.refusals(request) == ["guest"]
+    words, recorded = GUESTS.get(on.name, GUESTS["chat"])
+    assert words in await on.driver.deny("guest", request)
+    assert await on.refusals(request) == recorded
     assert await on.state(request) == "PENDING"
 
 
@@ -217,3 +222,29 @@ async def commands_answer_privately(on: World) -> None:
     assert "review-exports" in await on.driver.command("robin", f"why {request}")
     assert "does not know" in await on.driver.command("stranger", "list")
     assert await on.copies(request) == 1
+
+
+@scenario
+async def commands_tell_the_whole_story(on: World) -> None:
+    request = await on.driver.ask()
+    await on.driver.reads(request, "customer-exports")
+    assert "Rebuild the weekly report" in await on.driver.command("alex", f"show {request}")
+    assert "customer-exports" not in await on.driver.command("alex", "active")
+    await on.driver.approve("robin", request)
+    await on.driver.reads(request, "live")
+    assert "customer-exports" not in await on.driver.command("alex", "list")
+    assert "customer-exports" in await on.driver.command("alex", "active")
+    told = await on.driver.command("alex", f"audit {request}")
+    assert told.index("asks for") < told.index("robin approves")
+    assert "whole" in told
+
+
+@scenario
+async def a_command_that_revokes(on: World) -> None:
+    request = await on.driver.ask()
+    await on.driver.approve("robin", request)
+    await on.driver.reads(request, "live")
+    assert "Only reviewers" in await on.driver.command("bob", f"revoke {request}")
+    await on.driver.reads(request, "live")
+    assert "evok" in await on.driver.command("alex", f"revoke {request}")
+    await on.driver.reads(request, "refused 3 of 3 probes", "alex")

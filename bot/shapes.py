@@ -12,7 +12,7 @@ Check = Callable[[Any, str], None]
 
 
 class NotSendable(ValueError):
-    """Slack would refuse this, or we would: `path` says where, such as `blocks[3].elements[0].text.text`."""
+    """A platform would refuse this, or we would: `path` says where, such as `blocks[3].elements[0].text.text`."""
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"{path}: {why}")

@@ -1,0 +1,43 @@
+"""The clock as a process, over a real store: what nobody can answer is told to on-call over HTTP, and so is its end."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from bot.desk import Desk
+from bot.directory import Directory
+from bot.reading import Reader
+from tests.bot.test_desk import caller
+from tests.workers.test_clock_waiting import ONE_SEAT, ONLY_DANA
+from tests.worlds import samples
+from tests.worlds.alert_sink import AlertSink
+from tests.worlds.fixtures import empty_valkey, redis_store, valkey
+from tests.worlds.processes import start
+from tests.worlds.valkey import Valkey
+from workers.data.levels import load_levels
+from workers.policies import Policies, apply
+from workers.stores.port import Store
+
+__all__ = ["empty_valkey", "redis_store", "valkey"]
+
+
+async def test_an_emptied_group_is_told_over_http_and_so_is_that_it_is_over(
+    redis_store: Store, valkey: Valkey, tmp_path: Path
+):
+    records, policies = redis_store.records, Policies(redis_store.records, redis_store.signals)
+    await apply(records, policy=ONE_SEAT, roster=samples.ROSTER_TEXT, by="user:kim", why="test")
+    await policies.refresh()
+    desk = Desk(redis_store, policies, load_levels(), Reader(redis_store), Directory(policies))
+    view = await desk.submit(caller(), samples.action(), "k1")
+    with AlertSink() as sink:
+        env = {"COUNTERSIGN_REDIS_URL": valkey.url, "COUNTERSIGN_ALERT_WEBHOOK_URL": sink.url("alertmanager")}
+        with start("workers.clock", env, tmp_path, name="clock"):
+            await apply(records, policy=None, roster=ONLY_DANA, by="user:kim", why="all others left")
+            (told,) = await asyncio.to_thread(sink.wait_for, 1)
+            assert (told["key"], told["cleared"]) == ("group.empty:sre", False)
+            await apply(records, policy=None, roster=samples.ROSTER_TEXT, by="user:kim", why="they are back")
+            _, over = await asyncio.to_thread(sink.wait_for, 2)
+            assert (over["key"], over["cleared"]) == ("group.empty:sre", True)
+    after = (await Reader(redis_store).look(view.request.id)).request
+    assert (after.level, after.empty) == (1, ())
