@@ -15,6 +15,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 TEAM = "T01"
 _numbers = itertools.count(1)
@@ -38,7 +39,11 @@ class World(asyncio.Protocol):
         if len(self._buffer) < end + 4 + length:
             return
         body, self._buffer = self._buffer[end + 4 :].decode(), b""
-        path, _, query = line.split(" ")[1].partition("?")
+        verb, address, _ = line.split(" ")
+        path, _, query = address.partition("?")
+        self._asked(verb, path, query, body)
+
+    def _asked(self, _verb: str, path: str, query: str, body: str) -> None:
         match path.split("/"):
             case ["", "tap"]:
                 self._transport.write(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -47,18 +52,29 @@ class World(asyncio.Protocol):
                 _takes[0] = int(milliseconds) / 1000
                 self._answer({})
             case [*_, method]:
-                asyncio.get_running_loop().call_later(_takes[0], self._call, method, body, query)
+                self._later(self._call, method, body, query)
+
+    def _later(self, call: Callable[..., None], *arguments: str) -> None:
+        asyncio.get_running_loop().call_later(_takes[0], call, *arguments)
 
     def _call(self, method: str, body: str, query: str) -> None:
-        at, ts = time.perf_counter(), f"1790000000.{next(_numbers):06d}"
-        self._answer(_answer(method, body, query, ts))
+        ts = f"1790000000.{next(_numbers):06d}"
+        self._took(method, ts, body, _answer(method, body, query, ts))
+
+    def _took(self, method: str, ts: str, body: str, answer: dict[str, object]) -> None:
+        """Answer, and tell the taps what came."""
+        at = time.perf_counter()
+        self._answer(answer)
+        self._tell(method, ts, body, at)
+
+    def _tell(self, method: str, ts: str, body: str, at: float) -> None:
         told = json.dumps({"at": at, "method": method, "ts": ts, "body": body}).encode() + b"\n"
         for tap in _taps:
             tap.write(told)
 
-    def _answer(self, answer: dict[str, object]) -> None:
+    def _answer(self, answer: dict[str, object], status: str = "200 OK") -> None:
         body = json.dumps(answer).encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         self._transport.write(head.encode() + body)
 
     def connection_lost(self, _error: Exception | None) -> None:
@@ -79,12 +95,12 @@ def _answer(method: str, body: str, query: str, ts: str) -> dict[str, object]:
     return {"ok": True}
 
 
-async def main() -> None:
+async def main(world: type[World] = World) -> None:
     """Serve until SIGTERM."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    server = await loop.create_server(World, "127.0.0.1", 0)
+    server = await loop.create_server(world, "127.0.0.1", 0)
     sys.stdout.write(f"listening on http://127.0.0.1:{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await stop.wait()

@@ -16,6 +16,7 @@ from bot import health, intake, intake_audit, intake_grants, intake_stops, probl
 from bot.access import AccessLog
 from bot.behind import Behind
 from bot.deps import DEPS, Deps, make_deps
+from bot.gone import Gone
 from bot.health import Health, program_version
 from bot.intake import Intake
 from bot.intake_audit import IntakeAudit
@@ -102,7 +103,10 @@ def _mount_surfaces(app: web.Application, deps: Deps) -> Sequence[Listener]:
         from bot.surfaces import teams  # noqa: PLC0415
 
         teams.mount(app, deps, postings, chat)
-    return [postings, Behind(deps.store, deps.policies, deps.reader, chat)] if chat else []
+    if not chat:
+        return []
+    behind = Behind(deps.store, deps.policies, deps.reader, chat)
+    return [postings, behind, Gone(deps.store, deps.policies, chat, deps.alerts)]
 
 
 async def _stop_waiting(app: web.Application) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as everything
-from bench import due, growth, intake, memory, mint, slack
+from bench import due, growth, intake, memory, mint, slack, teams
 from bench.stage import at, table, valkey
 
 
@@ -71,8 +71,17 @@ def test_slack(capsys: pytest.CaptureFixture[str]):
     assert all("| **ratio** to floor: " in one for one in printed)
 
 
+def test_teams(capsys: pytest.CaptureFixture[str]):
+    teams.main(["--asks", "1", "--flood", "20", "--seconds", "5"])
+    quick, slow, flood, lag, _ = capsys.readouterr().out.split("\n\n")
+    assert all("| **ratio** to floor: the bare post |" in one for one in (quick, slow))
+    shown = [row.split(" | ")[:2] for row in flood.splitlines()[2:]]
+    assert shown == [[f"| {name}", "20 of 20"] for name in ("Slack", "Teams", "whichever was first")]
+    assert "| /healthz, while the asks came |" in lag
+
+
 def test_everything_is_listed_and_each_can_be_run_alone(capfd: pytest.CaptureFixture[str]):
-    assert set(everything.LIMITS) == {"intake", "mint", "due", "memory", "growth", "slack"}
+    assert set(everything.LIMITS) == {"intake", "mint", "due", "memory", "growth", "slack", "teams"}
     assert everything.main(["growth", "--small", "5", "--large", "10", "--commits", "2"]) == 0
     assert "| **ratio** |" in capfd.readouterr().out
     assert everything.main(["grwth"]) == 2

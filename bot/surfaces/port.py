@@ -78,3 +78,12 @@ class Lists(Protocol):
     async def show_list(self, where: str | MessageRef, digest: Digest) -> MessageRef:
         """Post a new list to a channel or account, or make a posted one show the present state. Raises as `post`."""
         ...
+
+
+@runtime_checkable
+class Judges(Protocol):
+    """Know whether an account may still act. A surface may do without; its accounts then count as able."""
+
+    async def gone(self, account: str) -> bool:
+        """Tell whether nobody can act by this account any more; what the platform does not say is a no."""
+        ...

@@ -62,7 +62,7 @@ def mount(app: web.Application, deps: Deps, postings: Postings, surfaces: dict[s
     channels, people = Channels(api), People(api, deps.policies, deps.store.records)
     parts = SlackParts(deps, api, people, postings, Tasks())
     find = finder(api, Dispatch(parts, claims, tally.note), [*listeners(), *slack_events.listeners(channels), *REST])
-    surfaces[NAME] = SlackSurface(api, deps.policies, channels, Pace(), settings.base_url)
+    surfaces[NAME] = SlackSurface(api, deps.policies, channels, Pace(), settings.base_url, people=people)
     deps.directory.sources[NAME] = people
     if settings.slack_signing_secret:
         secret = settings.slack_signing_secret.get_secret_value()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from approvers.errors import AlreadyDecided
 from approvers.request import RequestState
 from bot import digest_record, outcomes
 from bot.digest import digest
+from bot.excuses import TOO_SLOW
 from bot.outcomes import Outcome
 from bot.surfaces import slack_views
 from bot.surfaces.slack_deciding import decide
@@ -23,6 +25,8 @@ from bot.surfaces.slack_modals import review_clicked
 from bot.surfaces.slack_parts import Listener, SlackParts
 
 MOST = 20
+DENYING_SECONDS = 2.0
+"""What all rows may take together: some may be denied by then, so the answer has to be made here."""
 CHOOSE = "Choose at least one, or close this."
 
 
@@ -41,9 +45,19 @@ async def several_sent(parts: SlackParts, call: Incoming) -> Answer:
     chosen, reason = list(_chosen(call))[:MOST], DENY_PRESETS.get(_why(call), "")
     if not chosen:
         return Answer({"response_action": "errors", "errors": {"rows_0": CHOOSE}})
-    told = [await decide(parts, replace(call, value=value, view=None), "deny", reason) for value in chosen]
+    until = asyncio.get_running_loop().time() + DENYING_SECONDS
+    told = [await _denied(parts, replace(call, value=value, view=None), reason, until) for value in chosen]
     parts.tasks.start(publish(parts, call.user))
     return Answer({"response_action": "update", "view": slack_views.notice(*_sum(told))})
+
+
+async def _denied(parts: SlackParts, call: Incoming, reason: str, until: float) -> Outcome:
+    """Deny one row; what is not committed in time is cancelled, and said to be so."""
+    try:
+        async with asyncio.timeout_at(until):
+            return await decide(parts, call, "deny", reason)
+    except TimeoutError:
+        return Outcome(outcomes.NOT_RECORDED, TOO_SLOW)
 
 
 async def _form(parts: SlackParts, call: Incoming) -> Dialog:

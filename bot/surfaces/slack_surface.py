@@ -12,6 +12,7 @@ from bot.surfaces.port import MessageRef, OutcomeUnknown
 from bot.surfaces.slack_api import Json, SlackApi
 from bot.surfaces.slack_channels import Channels, Pace
 from bot.surfaces.slack_faults import SlackRefused
+from bot.surfaces.slack_people import People, Stranger
 from workers import logs
 from workers.policies import Policies
 
@@ -25,10 +26,19 @@ _log = logs.get_logger(__name__)
 class SlackSurface:
     """Show cards in Slack."""
 
-    def __init__(self, api: SlackApi, policies: Policies, channels: Channels, pace: Pace, console: str) -> None:
-        """Post by `api`; `console` is the server's own address, for links."""
+    def __init__(
+        self,
+        api: SlackApi,
+        policies: Policies,
+        channels: Channels,
+        pace: Pace,
+        console: str,
+        *,
+        people: People | None = None,
+    ) -> None:
+        """Post by `api`; `console` is the server's own address, for links; `people` know who may act."""
         self._api, self._policies, self._channels, self._pace = api, policies, channels, pace
-        self._console = console
+        self._console, self._people = console, people
         self._unsure = False
 
     @property
@@ -77,6 +87,16 @@ class SlackSurface:
         where = account.rpartition(":")[2]
         await self._pace.turn(where)
         await self._post(where, slack_text.message(text))
+
+    async def gone(self, account: str) -> bool:
+        """Tell whether Slack says that nobody can act by this account: deactivated, a guest, of another workspace."""
+        if self._people is None:
+            return False
+        try:
+            await self._people.identify(account.rpartition(":")[2])
+        except Stranger as error:
+            return error.code != "not_checked"
+        return False
 
     async def _post(self, channel: str, message: Json, thread: str | None = None) -> tuple[str, str]:
         """Post; after a post that nobody answered, only once Slack answers something that can do no harm.

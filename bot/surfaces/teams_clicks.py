@@ -14,7 +14,7 @@ from approvers.errors import Malformed
 from bot import deciding, outcomes, telling
 from bot.outcomes import Outcome
 from bot.strangers import Stranger
-from bot.surfaces import teams_asking, teams_card, teams_commands
+from bot.surfaces import teams_asking, teams_card, teams_commands, teams_digest_clicks
 from bot.surfaces.teams_activities import card_message, text_message
 from bot.surfaces.teams_answers import answer, card_of, mend, present, press, privately
 from bot.surfaces.teams_incoming import Answer, Incoming
@@ -112,6 +112,7 @@ ACTIONS: Mapping[str, Listen] = MappingProxyType(
             "approve": approve_clicked,
             "deny": deny_clicked,
             "deny_why": deny_because,
+            "deny_many": teams_digest_clicks.deny_many,
             "revoke": revoke_clicked,
             "details": details_clicked,
             "refresh": refreshed,

@@ -15,18 +15,19 @@ def choice(
     placeholder: str = "Choose",
     value: str = "",
     missing: str = "",
+    several: bool = False,
 ) -> Block:
-    """Return a field in which one of (value, words) is picked; `missing` is said where it must be and is not."""
+    """Return a field in which one of (value, words) is picked, or several; `missing` is said where none is."""
     made: Block = {
         "type": "Input.ChoiceSet",
         "id": name,
         "label": label(title, 200),
-        "style": "compact",
+        "style": "expanded" if several else "compact",
         "wrap": True,
         "placeholder": label(placeholder, 150),
         "choices": [{"title": label(shown, 100), "value": one} for one, shown in choices],
     }
-    return _field(made, value, missing)
+    return _field({**made, "isMultiSelect": True} if several else made, value, missing)
 
 
 def typed(

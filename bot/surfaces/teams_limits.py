@@ -23,7 +23,7 @@ _LITERAL = re.compile(
     r"(?:[^\\`*_{}\[\]()<>#+\-.!|~&@:\n]|:(?!//)|\\[\\`*_{}\[\]()<>#+\-.!|~&@:]"
     r"|\{\{TIME\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\)\}\})+"
 )
-_VERBS = ("approve", "deny", "deny_why", "details", "revoke", "show", "pick", "request", "refresh")
+_VERBS = ("approve", "deny", "deny_why", "deny_many", "details", "revoke", "show", "pick", "request", "refresh")
 _CARRIED = {"verb", "rid", "shown"}
 
 
@@ -43,8 +43,8 @@ def _web(value: Any, path: str) -> None:
 
 
 _MARKED, _SHORT, _LABEL = both(text(8_000), _literal), both(text(150), _no_dates), both(text(200), _no_dates)
-_ID = both(text(40), word("preset", "words", "command", "role", "actions", "resources", "environment", "ttl_seconds",
-                          "reason", "ticket", "data_classes", "undo", "risk"))  # fmt: skip
+_ID = both(text(40), word("preset", "words", "rows", "command", "role", "actions", "resources", "environment",
+                          "ttl_seconds", "reason", "ticket", "data_classes", "undo", "risk"))  # fmt: skip
 _SPACING = word("None", "Small", "Default", "Medium", "Large")
 _LOOK = {"spacing": _SPACING, "separator": flag}
 _COLOUR = word("Default", "Good", "Warning", "Attention", "Accent")
@@ -86,7 +86,14 @@ _NEEDED = {"isRequired": word(True), "errorMessage": _SHORT}
 _CHOICE = fields({"title": _SHORT, "value": text(150)})
 _PICKED = fields(
     {"type": word("Input.ChoiceSet"), "id": _ID, "label": _LABEL, "choices": many(_CHOICE, 100)},
-    {**_NEEDED, "style": word("compact"), "wrap": flag, "placeholder": _SHORT, "value": text(150)},
+    {
+        **_NEEDED,
+        "style": word("compact", "expanded"),
+        "isMultiSelect": word(True),
+        "wrap": flag,
+        "placeholder": _SHORT,
+        "value": text(150),
+    },
 )
 _TYPED = fields(
     {"type": word("Input.Text"), "id": _ID, "label": _LABEL, "maxLength": number(1, 3_000)},

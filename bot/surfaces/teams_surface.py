@@ -9,7 +9,8 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from approvers.card import Card
-from bot.surfaces import teams_buttons, teams_card, teams_text
+from bot.digest import Digest
+from bot.surfaces import teams_buttons, teams_card, teams_digest, teams_text
 from bot.surfaces.port import MessageRef, OutcomeUnknown, Refused, Unreachable
 from bot.surfaces.teams_activities import card_message, text_message
 from bot.surfaces.teams_api import Posted, TeamsApi
@@ -25,6 +26,7 @@ PER_POST_SECONDS, BURST = 2.5, 5
 UNFIT = frozenset({400, TOO_BIG})
 """Statuses with which Teams says: I will not draw this."""
 LONGEST_PAUSE = 60.0
+NO_MEMBER = "MemberNotFoundInConversation"
 _ACCOUNT = re.compile(r"([0-9A-Fa-f-]{36}):([0-9A-Fa-f-]{36})")
 _log = logs.get_logger(__name__)
 
@@ -74,6 +76,21 @@ class TeamsSurface:
             plain = await self._plainer(None, error, card)
             await self._tried(self._api.update(route, ref.channel, ref.message, plain))
 
+    async def show_list(self, where: str | MessageRef, digest: Digest) -> MessageRef:
+        """Post a list of requests, or make a posted one show the present state."""
+        channel = where.channel if isinstance(where, MessageRef) else where
+        route = await self._route(channel)
+        await self._pace.turn(channel)
+        try:
+            return await self._listed(route, where, digest, teams_digest.message(digest, console=self._console))
+        except TeamsRefused as error:
+            if error.status not in UNFIT:
+                if error.gone and isinstance(where, str):
+                    await self._routes.drop(route)
+                raise
+            _log.error("teams.list_not_drawn", list=digest.id, why=str(error))
+            return await self._listed(route, where, digest, teams_digest.bare(digest, console=self._console))
+
     async def reply(self, ref: MessageRef, text: str) -> None:
         """Add a line to a card's thread; in a personal chat, which has none, after what is there."""
         route = await self._route(ref.channel)
@@ -87,6 +104,18 @@ class TeamsSurface:
         await self._pace.turn(account)
         await self._post(route, text_message(text))
 
+    async def gone(self, account: str) -> bool:
+        """Tell whether Teams says that this person is no member of their own chat with the app any more."""
+        named = _ACCOUNT.fullmatch(account)
+        route = await self._routes.of_person(named[1], named[2]) if named else None
+        if route is None or not route.conversation_id or not route.user_id:
+            return False
+        try:
+            await self._api.member(route, route.conversation_id, route.user_id)
+        except TeamsRefused as error:
+            return error.error == NO_MEMBER  # any other no is about the app or the chat
+        return False
+
     async def _route(self, channel: str) -> Route:
         if account := _ACCOUNT.fullmatch(channel):
             route = await self._routes.of_person(account[1], account[2])
@@ -97,6 +126,14 @@ class TeamsSurface:
         if route is None:
             raise Refused(missing)
         return route
+
+    async def _listed(self, route: Route, where: str | MessageRef, digest: Digest, card: dict[str, Any]) -> MessageRef:
+        message = card_message(card, digest.heading)
+        if isinstance(where, MessageRef):
+            await self._tried(self._api.update(route, where.channel, where.message, message))
+            return where
+        posted = await self._post(route, message)
+        return MessageRef(NAME, posted.conversation, posted.message)
 
     async def _post(self, route: Route, message: dict[str, Any], thread: str | None = None) -> Posted:
         """Post; after a post that nobody answered, only once Teams answers something that can do no harm.

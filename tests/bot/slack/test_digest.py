@@ -19,7 +19,7 @@ from tests.bot.slack.town import ACCOUNTS, BUCKET, CHANNEL, NOBODY, SlackTown, o
 from tests.worlds.slack import Message
 
 MANY = 200
-LONGEST_LAG = 0.5
+LONGEST_LAG = 2.0
 """Seconds; the loop shares its core with whatever else is tested, and with this Slack."""
 
 

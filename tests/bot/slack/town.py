@@ -25,7 +25,7 @@ from countersign.ops.manifest import manifest
 from tests.bot.console.world import BOT, BUCKET, demo_files, work
 from tests.worlds.slack import Delivery, Message, SlackWorld
 from tests.worlds.slack import View as Shown
-from workers.alerts import LogAlerts
+from workers.alerts import Alerts, LogAlerts
 from workers.config import load
 from workers.policies import apply
 from workers.stores.memory import memory_store
@@ -89,6 +89,7 @@ class SlackTown:
     settings: dict[str, str]
     ahead: timedelta = timedelta()
     asked: int = 0
+    alerts: Alerts = field(default_factory=LogAlerts)
     _app: web.Application | None = None
     _runner: web.AppRunner | None = None
     _worker: asyncio.Task[None] | None = None
@@ -107,7 +108,7 @@ class SlackTown:
     async def start(self, *, worker: bool = True) -> None:
         """Serve, and tell Slack where."""
         environ = {f"COUNTERSIGN_{name.upper()}": text for name, text in self.settings.items()}
-        self._app = build_app(load(environ), self.store, LogAlerts())
+        self._app = build_app(load(environ), self.store, self.alerts)
         self._runner = web.AppRunner(self._app, shutdown_timeout=1)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()

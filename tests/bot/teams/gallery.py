@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from approvers.card import render
+from bot.digest import Digest
+from bot.digest import Row as Waiting
 from bot.replies import BULLET, Choice, Reply, Row
-from bot.surfaces import teams_card, teams_replies
+from bot.surfaces import teams_card, teams_digest, teams_replies
 from tests.bot.slack.gallery import CONSOLE, LINES, cards, spelled
 from tests.worlds import samples
 
@@ -51,6 +53,18 @@ def replies() -> dict[str, Reply]:
     }
 
 
+def digest(
+    rows: int, waiting: int, words: str = "report-bot → READ customer-exports/2026/* in prod-payments"
+) -> Digest:
+    """Return a list of so many rows, of so many that wait."""
+    made = tuple(
+        Waiting(f"req_{n:026d}", f"{n:032x}", f"K{n:03d}", f"{words} {n}"[:900], "agent:report-bot for dana", "HIGH 60",
+                "0 of 1", "10:30", "headline does not cover the credential" if n == 1 else "")
+        for n in range(rows)
+    )  # fmt: skip
+    return Digest("teams:19:prod@thread.tacv2:29920920", made, waiting, waiting)
+
+
 def others() -> dict[str, dict[str, Any]]:
     """Return the cards that are not a request's own: details, notices, the form, answers to commands."""
     made = cards()
@@ -63,6 +77,8 @@ def others() -> dict[str, dict[str, Any]]:
         "details": teams_card.details(made["live"], LINES, CONSOLE),
         "details-waiting": teams_card.details(made["cut"], LINES[:1], CONSOLE),
         "notice": teams_card.notice("Already denied by robin.", title="Too late", back=(REQUEST, SHOWN)),
+        "list": teams_digest.message(digest(3, 5), console=CONSOLE),
+        "list-empty": teams_digest.message(digest(0, 0), console=CONSOLE),
         "form": teams_card.request_form(**form),
         "form-refused": teams_card.request_form(**form, values=values, problem=("resources", "Name ARNs.")),
         **{f"reply-{name}": teams_replies.render(reply, CONSOLE) for name, reply in replies().items()},
