@@ -83,9 +83,7 @@ class SlackApi:
             answer = await self.client().api_call(method, http_verb=how.verb, **sent)
         except SlackApiError as error:
             raise self._note(_told(method, error, how)) from None  # its text holds the whole answer
-        except Exception as error:
-            if not slack_faults.no_answer(error):
-                raise
+        except slack_faults.NO_ANSWER as error:
             raise self._note(slack_faults.of_exception(method, error, once=how.once)) from None
         return dict(answer.data)  # type: ignore[arg-type] # bytes for one method, which is none of ours
 
@@ -142,9 +140,7 @@ class SlackApi:
                 if answer.status != 200:
                     wait = answer.headers.get("Retry-After")
                     raise self._note(slack_faults.of_answer(method, answer.status, None, wait, once=False))
-        except Exception as error:
-            if not slack_faults.no_answer(error):
-                raise
+        except slack_faults.NO_ANSWER as error:
             raise self._note(slack_faults.of_exception(method, error, once=False)) from None
 
     def client(self) -> AsyncWebClient:

@@ -13,7 +13,7 @@ import aiohttp
 from bot.surfaces.port import OutcomeUnknown, Refused, SurfaceError, Unreachable
 from bot.waits import wait_seconds
 
-__all__ = ["SlackRefused", "no_answer", "of_answer", "of_exception", "wait_seconds"]
+__all__ = ["NO_ANSWER", "SlackRefused", "of_answer", "of_exception", "wait_seconds"]
 
 PASSING = frozenset({"ratelimited", "rate_limited", "service_unavailable", "team_added_to_org", "request_timeout"})
 """Slack's words for: not done, ask again later."""
@@ -21,6 +21,8 @@ HALF_DONE = frozenset({"fatal_error", "internal_error"})
 """Slack's words for: something of it may have been done."""
 UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 """Errors that come before anything was sent."""
+NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError, AttributeError)
+"""What a call ends with if no answer comes, or none that can be read: for plain text the SDK raises AttributeError."""
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -56,14 +58,6 @@ def of_exception(method: str, error: Exception, *, once: bool) -> SurfaceError:
     if isinstance(error, UNSENT):
         return Unreachable(f"Slack cannot be reached for {method}: {type(error).__name__}")
     return _unsure(method, type(error).__name__, once=once)
-
-
-def no_answer(error: Exception) -> bool:
-    """Tell whether this is one of the errors that a call ends with when there is no answer, or none that can be read.
-
-    AttributeError is what the SDK raises for an answer that is plain text.
-    """
-    return isinstance(error, (aiohttp.ClientError, TimeoutError, OSError, UnicodeDecodeError, AttributeError))
 
 
 def _unsure(method: str, why: str, *, once: bool) -> SurfaceError:
