@@ -5,6 +5,7 @@
 #   make demo SLACK=1  the same, with its cards in your Slack: two tokens in the environment (docs/slack.md);
 #                      CHANNEL=C… and PLAY="robin=U…" where the channel and who plays whom are not clear
 #   make test          lint, types, import rules and all tests (TESTS=tests/bot runs some)
+#   make kills         every kill of tests/story/test_kills.py, not only the third that a test run plays
 #   make lint          the same without the tests
 #   make bench         the figures of docs/performance.md
 #   make clean         remove .venv, caches and the demo's state
@@ -17,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test kills lint bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -36,6 +37,9 @@ else
 	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --ignore=tests/story
 	$(BIN)/pytest --numprocesses=2 --dist=loadfile tests/story
 endif
+
+kills: $(VENV)/.dev
+	KILLS=all $(BIN)/pytest tests/story/test_kills.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -58,7 +62,7 @@ $(VENV)/.demo: $(PINS) | $(BIN)/python
 
 $(VENV)/.dev: $(PINS) | $(BIN)/python
 	@echo "Installing into $(VENV): about two minutes the first time."
-	$(PIP) install -c constraints.txt -e '.[server,aws,teams,demo,dev]'
+	$(PIP) install -c constraints.txt -e '.[server,aws,teams,demo,dev,bench]'
 	@touch $(VENV)/.demo $@
 
 $(BIN)/python:

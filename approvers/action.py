@@ -21,8 +21,6 @@ from approvers.strict_json import load
 MAX_TTL_SECONDS = 43_200
 """The longest session that AWS issues (aws.md 4); policy caps are lower."""
 NOT_BUILT = {
-    "break_glass": "break-glass is not built yet; leave `break_glass` out and ask for a review",
-    "extends": "extending a grant is not built yet; leave `extends` out and make a new request",
     "callback_url": "callbacks are not built yet; leave `callback_url` out and poll with `wait`",
 }
 
@@ -31,6 +29,7 @@ HINTS = {
     "actions": "write each as service:Action, such as s3:GetObject, without wildcards",
     "resource": "write 1 to 2,048 characters without spaces or control characters",
     "resources": "write each as an ARN of 1 to 2,048 characters without spaces or control characters",
+    "extends": "write the id of a grant of yours, such as grt_01J…",
     "id": "write kind:name, such as agent:report-bot",
     "on_behalf_of": "write user:NAME, such as user:dana",
 }
@@ -40,6 +39,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z]+:[A-Za-z0-9][A-Za-z0-9.
 ActionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}:[A-Za-z0-9_.-]{1,128}$")]
 Resource = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x20\x7f]{1,2048}$")]
 Level = Literal["low", "medium", "high", "critical"]
+GrantId = Annotated[str, StringConstraints(pattern=r"^grt_[0-9A-HJKMNP-TV-Z]{26}$")]
 
 
 def _x25519(text: str) -> str:
@@ -79,8 +79,10 @@ class Action(_Value):
     access: Access | None = None
     action: ActionName
     actor: Actor
+    break_glass: bool = False
     data_classes: Annotated[tuple[Token, ...], Field(strict=False, max_length=20)] = ()
     environment: Token
+    extends: GrantId | None = None
     parameters: str | None = None
     project: Token | None = None
     public_key: Annotated[str, AfterValidator(_x25519)] | None = None
@@ -153,6 +155,8 @@ def action_digest(principal: str, action: Action) -> str:
         "access": action.access,
         "ttl_seconds": action.ttl_seconds,
     }
+    if action.extends:  # only then, so that the digest of a plain ask is the documented one
+        bound["extends"] = action.extends
     return "sha256:" + hashlib.sha256(canonical_fields(bound)).hexdigest()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from approvers.grant import Grant, GrantState
+from approvers.narrowing import parts, smaller
 from approvers.request import Because, Request, RequestState
 from approvers.times import stamp
 
@@ -62,6 +63,8 @@ def answer(request: Request, grant: Grant | None, version: int) -> dict[str, Any
         "expires_at": stamp(request.expires_at),
         "decided_at": stamp(request.decided_at) if request.decided_at else None,
         "action_digest": request.action_digest,
+        "narrowed": _narrowed(request),
+        "after_review": request.after_review.model_dump(mode="json") if request.after_review else None,
         "consumed_at": stamp(request.consumed_at) if request.consumed_at else None,
         "grant": grant_answer(grant) if grant else None,
         "receipt": None,
@@ -83,6 +86,8 @@ def grant_answer(grant: Grant) -> dict[str, Any]:
         "actions": list(grant.plan.actions),
         "resources": list(grant.plan.resources),
         "ttl_seconds": grant.plan.ttl_seconds,
+        "extends": grant.extends,
+        "break_glass": grant.break_glass,
         "ends_at": stamp(grant.ends_at) if grant.ends_at else None,
         "expiration": stamp(grant.expiration) if grant.expiration else None,
         "ending": grant.ending.model_dump(mode="json") if grant.ending else None,
@@ -97,6 +102,18 @@ def grant_answer(grant: Grant) -> dict[str, Any]:
         }
         if proof
         else None,
+    }
+
+
+def _narrowed(request: Request) -> dict[str, Any] | None:
+    """Say what a reviewer made smaller: what was asked, and what was granted instead."""
+    if request.narrowed is None or request.plan is None:
+        return None
+    return {
+        "by": request.narrowed.by,
+        "at": stamp(request.narrowed.at),
+        "asked": parts(request.narrowed.before),
+        "granted": parts(request.plan),
     }
 
 
@@ -131,7 +148,7 @@ def agent_message(request: Request, grant: Grant | None, missing: Mapping[str, i
                 f"{_unseen(request)}Do not act, and do not look for another way."
             )
         case RequestState.APPROVED:
-            return _approved(request, grant)
+            return _approved(request, grant) + _taken(request)
         case RequestState.DENIED if request.because is Because.NOT_EVALUATED:
             return "Not approved: policy could not be evaluated. That is our fault, no judgement. Tell your operator."
         case RequestState.DENIED:
@@ -155,19 +172,37 @@ def _approved(request: Request, grant: Grant | None) -> str:
         return f"Approved for exactly this action, once. Consume it with digest {request.action_digest} before you act."
     match grant.state if grant else None:
         case None | GrantState.PENDING | GrantState.MINTING:
-            return "Approved; the credential is being minted. Ask again with `wait`."
+            return f"Approved; the credential is being minted.{_less(request)} Ask again with `wait`."
         case GrantState.ACTIVE:
             assert grant is not None and grant.ends_at is not None
-            return f"Approved for exactly this action until {stamp(grant.ends_at)}. Collect the credential."
+            until, said = stamp(grant.ends_at), smaller(request)
+            if said:
+                return f"Approved until {until}, narrowed by a reviewer: {said}. Collect the credential."
+            return f"Approved for exactly this action until {until}. Collect the credential."
         case GrantState.FAILED:
             return "Approved, but no credential could be issued. Nothing was granted. You may ask once more."
         case _:
             return "The credential has been ended. Stop."
 
 
+def _less(request: Request) -> str:
+    said = smaller(request)
+    return f" Narrowed by a reviewer: {said}." if said else ""
+
+
+def _taken(request: Request) -> str:
+    """Say that nobody was asked first, and what that costs."""
+    if request.after_review is None or request.after_review.verdict is not None:
+        return ""
+    due = stamp(request.after_review.due_at)
+    return f" Taken by break-glass: everybody who would have been asked is told, and somebody reviews it until {due}."
+
+
 def _what_would_help(request: Request) -> str:
     notes = [hit.note for hit in request.ruling.rules if hit.note and request.because is Because.RULE]
     words = [one.reason for one in request.reviews if one.verdict == "deny" and one.reason]
+    if request.action.break_glass and request.because is Because.RULE and not notes:
+        words = [request.ruling.because]
     if said := " ".join(notes or words):
         return f"What was said: {said}"
     return "No reason was given; ask a person before you ask for something else."

@@ -15,11 +15,26 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from approvers.after_review import is_owed
+from approvers.applying_ruling import changes_of
 from approvers.audit import canonical_fields
 from approvers.card_text import MAX_LINE, MAX_TEXT, count_hidden, cut, one_line, visible, weigh
-from approvers.card_words import answers, asked, outcome, phase, progress, push, status, title, uncovered, warnings
+from approvers.card_words import (
+    answers,
+    asked,
+    headline,
+    outcome,
+    phase,
+    progress,
+    push,
+    status,
+    title,
+    uncovered,
+    warnings,
+)
 from approvers.grant import LIVE, Grant, GrantState
-from approvers.request import Request, RequestState
+from approvers.narrowing import MAX_RESOURCES, Offer, offer, smaller
+from approvers.request import MINT_WITHIN, Request, RequestState
 from approvers.times import Moment, spell
 
 __all__ = ["DENY_PRESETS", "MAX_LINE", "MAX_TEXT", "Button", "Card", "CardFact", "progress", "push", "render",
@@ -60,7 +75,7 @@ class CardFact(_Value):
 class Button(_Value):
     """One thing that a reviewer can do from the card, with the words that it shows."""
 
-    verb: Literal["approve", "deny", "revoke"]
+    verb: Literal["approve", "deny", "revoke", "justified", "unjustified"]
     label: str
 
 
@@ -74,6 +89,7 @@ class Card(_Value):
         outcome: what was decided, by whom and when; empty while it waits. `status` is where the story stands now.
         answers: who answered what so far.
         stand_ins: who may answer for whom at present.
+        narrow: what a reviewer may make smaller in approving; None for nothing.
         review_first: show Review in place of Approve: the risk is high or critical, or something had to be cut.
         hidden: how many characters were spelled out because they are invisible.
         shown: the digest that travels with a click.
@@ -102,6 +118,7 @@ class Card(_Value):
     answers: tuple[str, ...]
     stand_ins: tuple[str, ...]
     buttons: tuple[Button, ...]
+    narrow: Offer | None
     review_first: bool
     hidden: int
     expires_at: Moment
@@ -120,7 +137,7 @@ def render(request: Request, grant: Grant | None, *, stand_ins: Sequence[str] = 
 
     `stand_ins` are lines such as `bob answers for ana until 23 Nov`.
     """
-    action, risk, laid = request.action, request.ruling.risk, _laid_out(request, grant)
+    risk, laid = request.ruling.risk, _laid_out(request, grant)
     waits = request.state is RequestState.PENDING
     return Card(
         request_id=request.id,
@@ -129,7 +146,7 @@ def render(request: Request, grant: Grant | None, *, stand_ins: Sequence[str] = 
         state=request.state,
         grant_state=grant.state if grant else None,
         phase=phase(request, grant),
-        headline=f"{visible(action.actor.id, MAX_LINE)} wants {visible(action.action, MAX_LINE)}",
+        headline=headline(request),
         headline_covers=not laid.beyond,
         title=title(request),
         push=push(request, grant),
@@ -146,6 +163,7 @@ def render(request: Request, grant: Grant | None, *, stand_ins: Sequence[str] = 
         answers=tuple(answers(request)),
         stand_ins=tuple(one_line(line) for line in stand_ins) if waits else (),
         buttons=tuple(_buttons(request, grant)),
+        narrow=offer(request),
         review_first=risk.level in GRAVE or laid.cut,
         hidden=laid.hidden,
         expires_at=request.expires_at,
@@ -162,7 +180,7 @@ def review_first(request: Request) -> bool:
 def shown_digest(request: Request) -> str:
     """Return the digest of what an approval would approve: the ask with its words, plan, risk, rules and seats.
 
-    Votes and the state of the grant do not change it.
+    Votes and the state of the grant do not change it; nor does who is barred, which each click is judged by anew.
     """
     action, ruling = request.action, request.ruling
     bound: dict[str, object] = {
@@ -232,14 +250,21 @@ def _shortened(fact: CardFact, text: str) -> CardFact:
 def _facts(request: Request, grant: Grant | None) -> Iterator[CardFact]:
     """Yield all facts whole: what decides comes first."""
     action, plan = request.action, request.plan
+    if request.narrowed:
+        *others, last = (who.removeprefix("user:") for who in (*request.narrowed.also, request.narrowed.by))
+        by = f"{', '.join(others)} and {last}" if others else last
+        yield _fact(one_line(f"Narrowed by {by}"), smaller(request, MAX_RESOURCES))
     if plan:
         yield _fact(_minted(request, grant), ", ".join(plan.actions), "code")
         yield _fact("On", "\n".join(plan.resources), "code")
         yield _fact("Account", f"{plan.account} (…{plan.account_id[-4:]}, {plan.environment})")
         yield _fact("Role", plan.role)
         yield _fact("For", spell(timedelta(seconds=plan.ttl_seconds)))
+        yield from _goes_on(request, grant, timedelta(seconds=plan.ttl_seconds))
     else:
         yield _fact("Action approval", f"{action.action} on {action.resource} ({action.environment})", "code")
+        if changes := changes_of(action):
+            yield _fact("What changes", "\n".join(changes), "quote")
     behind = f" for {action.actor.on_behalf_of}" if action.actor.on_behalf_of else ""
     yield _fact("Who", f"{action.actor.id}{behind}, asked by {request.principal}")
     yield _fact("Reason", action.reason.strip() or "none given", "quote")
@@ -254,6 +279,17 @@ def _facts(request: Request, grant: Grant | None) -> Iterator[CardFact]:
             yield _fact(label, text)
     if action.parameters:
         yield _fact("Exact parameters", action.parameters, "code")
+
+
+def _goes_on(request: Request, grant: Grant | None, ttl: timedelta) -> Iterator[CardFact]:
+    """Say which grant this one goes on with, and between which moments its own end would lie."""
+    if request.extended is None:
+        return
+    first, last = request.submitted_at + ttl, request.expires_at + MINT_WITHIN + ttl
+    end = f"new end {first:%H:%M} UTC at the earliest, {last:%H:%M} at the latest"
+    if grant and grant.ends_at:
+        end = f"new end {grant.ends_at:%H:%M} UTC"
+    yield _fact("Extends", f"{request.extended.handle}, which ends {request.extended.ends_at:%H:%M} UTC → {end}")
 
 
 def _minted(request: Request, grant: Grant | None) -> str:
@@ -286,3 +322,6 @@ def _buttons(request: Request, grant: Grant | None) -> Iterator[Button]:
         yield Button(verb="deny", label="Deny")
     elif grant and grant.state in LIVE - {GrantState.REVOKING}:
         yield Button(verb="revoke", label="Revoke")
+    if is_owed(request):
+        yield Button(verb="justified", label="Justified")
+        yield Button(verb="unjustified", label="Not justified")

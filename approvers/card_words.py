@@ -9,7 +9,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
-from approvers.card_text import MAX_LINE, one_line
+from approvers import card_after_review as after_words
+from approvers.applying_ruling import is_apply
+from approvers.card_text import MAX_LINE, one_line, visible
 from approvers.grant import Grant, GrantState, ProofKind
 from approvers.patterns import Patterns
 from approvers.quorum import Review
@@ -54,7 +56,16 @@ def push(request: Request, grant: Grant | None = None) -> str:
 def title(request: Request) -> str:
     """Return verb and object: `READ customer-exports/2026/* in prod-payments`."""
     where = f" in {request.plan.account}" if request.plan else ""
-    return one_line(f"{_verb(request)} {_short(request.action.resource)}{where}")
+    broken = "BREAK-GLASS: " if request.because is Because.BREAK_GLASS else ""
+    return one_line(f"{broken}{_verb(request)} {_short(request.action.resource)}{where}")
+
+
+def headline(request: Request) -> str:
+    """Say who wants what; of break-glass, who took it."""
+    action = request.action
+    if request.because is Because.BREAK_GLASS:
+        return f"BREAK-GLASS: {visible(_name(request.principal), MAX_LINE)} took {visible(action.action, MAX_LINE)}"
+    return f"{visible(action.actor.id, MAX_LINE)} wants {visible(action.action, MAX_LINE)}"
 
 
 def actor(request: Request) -> str:
@@ -79,8 +90,16 @@ def asked(request: Request) -> str:
     if not request.ruling.seats:
         return ""
     needs = " and ".join(f"{count} of {group}" for group, count in sorted(request.ruling.seats.items()))
-    names = [hit.name for hit in request.ruling.rules] or ["the policy's default"]
-    return one_line(f"You are asked because {', '.join(names)} {'needs' if len(names) == 1 else 'need'} {needs}.")
+    default = "[apply] in the policy" if is_apply(request.facts) else "the policy's default"
+    names = [hit.name for hit in request.ruling.rules] or [default]
+    need = "needs" if len(names) == 1 else "need"
+    return one_line(f"You are asked because {', '.join(names)} {need} {needs}{_fill_in(request)}.", 2 * MAX_LINE)
+
+
+def _fill_in(request: Request) -> str:
+    """Say which groups may take whose seats by now, because the ladder's level has come to them."""
+    said = [f"{group} may fill in for {seat}" for group, seat in request.fill_in if seat in request.ruling.seats]
+    return f"; {', '.join(said)}" if said else ""
 
 
 def answers(request: Request) -> Iterator[str]:
@@ -98,6 +117,7 @@ def reviewer(review: Review) -> str:
 
 def warnings(request: Request, hidden: int = 0) -> Iterator[str]:
     """Yield what a hurried reader could miss: a credential wider than its headline, a reason that is not there."""
+    yield from after_words.warning(request)
     yield from uncovered(request)
     yield from _look_alikes((request.action.resource, *(request.plan.resources if request.plan else ())))
     if hidden:
@@ -113,9 +133,8 @@ def uncovered(request: Request) -> Iterator[str]:
         return
     headline = Patterns([action.resource])
     if more := [name for name in plan.actions if name.lower() != action.action.lower()]:
-        yield one_line(
-            f"The headline names {action.action} only; the credential also allows {_few(more)}.", MAX_WARNING
-        )
+        also = "also allows" if len(more) < len(plan.actions) or request.narrowed is None else "allows not that, but"
+        yield one_line(f"The headline names {action.action} only; the credential {also} {_few(more)}.", MAX_WARNING)
     if others := [arn for arn in plan.resources if not headline.covers(arn)]:
         said = f"The headline names {_end(action.resource)} only; the credential also reaches {_few(others)}."
         yield one_line(said, MAX_WARNING)
@@ -143,12 +162,18 @@ def outcome(request: Request) -> str:
         case Because.RULE:
             names = ", ".join(hit.name for hit in request.ruling.rules) or "the default"
             return one_line(f"{phase(request, None)} by policy ({names}){when}.")
+        case Because.BREAK_GLASS:
+            return one_line(f"BREAK-GLASS: {_name(request.principal)} took this{when}; nobody was asked first.")
         case _:
             return one_line(f"{phase(request, None)}: {told(request)}.")
 
 
 def status(request: Request, grant: Grant | None) -> str:
-    """Say in one sentence where the story stands."""
+    """Say where the story stands, in one sentence; of break-glass, in another one where its review stands."""
+    return _status(request, grant) + after_words.status(request)
+
+
+def _status(request: Request, grant: Grant | None) -> str:
     if grant is None or request.state is not RequestState.APPROVED:
         return _decided(request)
     match grant.state:
@@ -210,6 +235,8 @@ def _since(grant: Grant) -> str:
 
 
 def _people(grant: Grant) -> str:
+    if grant.break_glass:
+        return one_line(f"nobody (break-glass of {_name(grant.principal)})")
     return one_line(", ".join(_name(one) for one in grant.approved_by)) or "policy"
 
 
@@ -245,8 +272,8 @@ def _look_alikes(resources: Iterable[str]) -> Iterator[str]:
 
 
 def _verb(request: Request) -> str:
-    levels = [level for level in LEVEL_ORDER if level in request.facts.access_levels]
-    if not levels or "unknown" in request.facts.access_levels:
+    levels = [level for level in LEVEL_ORDER if level in request.facts.levels]
+    if not levels or "unknown" in request.facts.levels:
         return request.action.action
     return VERBS[levels[-1]]
 

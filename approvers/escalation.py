@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from approvers.policy import Ladder, Level, Policy
 from approvers.ruling import Ruling
+
+
+class JoinedLevel(Level):
+    """A step of several ladders at once: each opens its own seats to its own groups only."""
+
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def fills(self) -> tuple[tuple[str, str], ...]:
+        """Return which groups (first) may take the seats of which others from this level on."""
+        return self.pairs
 
 
 def ladder_for(policy: Policy, ruling: Ruling) -> Ladder:
@@ -25,10 +36,29 @@ def combined(ladders: Sequence[Ladder]) -> Ladder:
     starts = sorted({level.after for ladder in ladders for level in ladder.levels if level.after < expires_after})
     levels = []
     for start in starts:
-        asked = [who for ladder in ladders for level in ladder.levels if level.after == start for who in level.ask]
-        levels.append(Level(after=start, ask=tuple(dict.fromkeys(asked))))
+        levels.append(_joined([level for ladder in ladders for level in ladder.levels if level.after == start]))
     name = "-and-".join(ladder.name for ladder in ladders)[:63]
     return Ladder(name=name, expires_after=expires_after, levels=tuple(levels))
+
+
+def _joined(levels: Sequence[Level]) -> Level:
+    return JoinedLevel(
+        after=levels[0].after,
+        ask=tuple(dict.fromkeys(who for level in levels for who in level.ask)),
+        alert=any(level.alert for level in levels),
+        pairs=tuple(dict.fromkeys(pair for level in levels for pair in level.fills)),
+    )
+
+
+def fill_in(ladder: Ladder, level: int, seats: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """Return which groups may take which of these seats, once this level (from 0) is reached."""
+    pairs = dict.fromkeys(pair for one in ladder.levels[: level + 1] for pair in one.fills)
+    return tuple(pair for pair in pairs if pair[1] in seats)
+
+
+def alerts(ladder: Ladder, level: int) -> bool:
+    """Tell whether on-call hears of a request that is on this level (from 0)."""
+    return any(one.alert for one in ladder.levels[: level + 1])
 
 
 def expires_at(ladder: Ladder, submitted_at: datetime) -> datetime:

@@ -11,7 +11,8 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NoReturn, TypeVar, get_args, get_origin
+from itertools import takewhile
+from typing import Any, ClassVar, Literal, NoReturn, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -38,11 +39,15 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class Fault:
-    """Hold one mistake: the dotted place in the file, what is wrong there, and what to write instead."""
+    """Hold one mistake: the dotted place in the file, what is wrong there, and what to write instead.
+
+    A warning stands in nobody's way: the file can be used, but probably does not say what was meant.
+    """
 
     place: str
     detail: str
     remedy: str
+    severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
         return f"{self.place}: {self.detail}; {self.remedy}"
@@ -89,7 +94,9 @@ def load(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         words, _, where = str(error).partition(" (at ")
-        place = where.rstrip(")") or ROOT
+        place = where.removesuffix(")")
+        if not place.startswith("line"):  # the end of the document
+            place = f"line {text.count(chr(10)) + 1}, column {len(text) - text.rfind(chr(10))}"
         raise ConfigError(
             [Fault(place, f"not TOML: {words}", "correct it; lists and tables close, text is quoted")]
         ) from error
@@ -129,8 +136,16 @@ def _give_names(raw: dict[str, Any], sections: Iterable[str]) -> list[Fault]:
 
 
 def _faults(error: ValidationError, model: type[BaseModel]) -> Iterator[Fault]:
-    for found in error.errors(include_url=False):
-        yield _fault(found, model)
+    all_found = error.errors(include_url=False)
+    for found in all_found:
+        inner = any(len(one["loc"]) > len(found["loc"]) == _shared(one["loc"], found["loc"]) for one in all_found)
+        if not (inner and found["type"] == "too_short"):  # it is only short of the elements that are wrong themselves
+            yield _fault(found, model)
+
+
+def _shared(location: tuple[int | str, ...], other: tuple[int | str, ...]) -> int:
+    """Return how many steps two locations share."""
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(location, other, strict=False))))
 
 
 def _fault(found: ErrorDetails, model: type[BaseModel]) -> Fault:

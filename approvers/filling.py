@@ -7,21 +7,23 @@ from approvers.quorum import Review, tally
 from approvers.request import Request
 from approvers.roster import Roster
 from approvers.ruling import barred_as
-from approvers.seating import voices
+from approvers.seating import raised, voices
 
 
 def unfillable(request: Request, roster: Roster) -> tuple[str, ...]:
     """Return the groups (bare names, in order) of which too few people are left for what this request still needs.
 
     Who asked, and whom four-eyes bars with them, cannot help; who has answered is counted as answered. A group with
-    members elsewhere can be as large as it likes, and is never named. Stand-ins add nobody: they speak for people who
-    are counted here.
+    members elsewhere can be as large as it likes, and is never named, nor is one for which such a group may fill in.
+    Stand-ins add nobody: they speak for people who are counted here.
     """
-    seats = {group: count for group, count in request.ruling.seats.items() if group not in roster.outside_groups}
+    large = {seat for group, seat in request.fill_in if group in roster.outside_groups} | roster.outside_groups
+    seats = {group: count for group, count in request.ruling.seats.items() if group not in large}
     if not seats or _plenty(request, roster, seats):
         return ()
     spoken = {name for name, _ in voices(request.reviews)}
-    names = {name for group in seats for name in _people(roster, group)}
+    groups = {*seats, *(group for group, seat in request.fill_in if seat in seats)}
+    names = {name for group in groups for name in _people(roster, group)}
     left = [_yes(request, roster, name) for name in sorted(names) if f"user:{name}" not in spoken]
     answers = (*request.reviews, *(one for one in left if one is not None))
     return tuple(tally(seats, answers).missing)
@@ -47,5 +49,6 @@ def _yes(request: Request, roster: Roster, name: str) -> Review | None:
     person, groups = f"user:{name}", roster.groups_of(name)
     if barred_as(request.ruling, person, groups) is not None:
         return None
-    return made(Review, reviewer=person, verdict="approve", reason="", at=request.submitted_at,
-                groups=tuple(sorted(groups)), via="counted", lent_by=None)  # fmt: skip
+    yes = made(Review, reviewer=person, verdict="approve", reason="", at=request.submitted_at,
+               groups=tuple(sorted(groups)), via="counted", lent_by=None, raised=())  # fmt: skip
+    return raised(yes, request.fill_in)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import get_args
+from typing import Any, get_args
 
 from approvers.action import Action
 from approvers.errors import NotEvaluated
-from approvers.facts import UNKNOWN, AccessLevel, ActionTable, Facts, RiskList
+from approvers.facts import NO_HISTORY, UNKNOWN, AccessLevel, ActionTable, Facts, History, RiskList
 from approvers.grant import Plan
 from approvers.limits import ttl_for
 from approvers.policy import Policy
@@ -18,6 +18,8 @@ from approvers.times import from_ms, to_ms
 
 _LISTS = frozenset(get_args(RiskList))
 _LEVELS = frozenset(get_args(AccessLevel))
+NO_TAGS: Mapping[str, tuple[str, ...]] = {}
+NO_PROOF: Mapping[str, str] = {}
 
 
 def gather(
@@ -29,73 +31,104 @@ def gather(
     policy: Policy,
     levels: ActionTable,
     at: datetime,
+    history: History = NO_HISTORY,
+    tags: Mapping[str, tuple[str, ...]] = NO_TAGS,
+    proof: Mapping[str, str] = NO_PROOF,
+    groups: Iterable[str] = (),
+    owed: int = 0,
 ) -> Facts:
     """Collect everything that a ruling looks at.
 
     `principal` is proven, `caller` its entry in the roster (None for a person), `plan` what would be minted (None for
-    an action approval), `at` the store's time; the policy gives environments, default TTL and its own risk lists.
+    an action approval), `at` the store's time; the policy gives the default TTL. `history` is what the principal did
+    before, `tags` what is known of resources, `proof` what the caller's own token says (`issuer`, `repository_id`,
+    `ref`, `workflow`), `groups` the principal's own groups where they were looked up, `owed` its open after-reviews.
 
     Raises:
         NotEvaluated: the table of actions names a risk list that no rule knows.
     """
     asked = action.access
     names = _once([action.action, *(asked.actions if asked else ())], key=str.lower)
-    environments = _environments(action.environment, plan, policy)
+    resources = _once([action.resource, *(asked.resources if asked else ())])
     # made, not validated: every value is checked already (Action, Plan, the tables above), and this runs per request.
     return made(
         Facts,
-        access_levels=_access_levels(names, levels),
-        account=plan.account if plan else None,
+        **_said(action),
+        **_proven(proof),
+        **_planned(plan),
+        **_known(names, levels),
         actions=names,
-        actor=action.actor.id,
         at=from_ms(to_ms(at)),
-        claimed_risk=action.risk,
-        data_classes=tuple(sorted(set(action.data_classes))),
-        environment=environments[-1],
-        environments=environments,
-        has_access=asked is not None,
-        model=action.actor.model,
-        on_behalf_of=action.actor.on_behalf_of,
-        owners=caller.owners if caller else (),
+        groups=tuple(sorted(groups)),
+        history=history,
+        owed=owed,
+        owners=_answerable(caller, proof),
         principal=principal,
         principal_kind=caller.kind if caller else "person",
-        project=action.project,
-        reason=action.reason,
-        resources=_once([action.resource, *(asked.resources if asked else ())]),
-        risk_lists=_risk_lists(names, levels, policy),
-        role=plan.role if plan else None,
-        stage=action.stage,
-        ticket=action.ticket,
+        resources=resources,
+        tags=tuple([tags.get(one) for one in resources]),
         ttl_seconds=plan.ttl_seconds if plan else ttl_for(policy, action.ttl_seconds),
-        urgency=action.urgency,
     )
 
 
-def _access_levels(names: Iterable[str], levels: ActionTable) -> tuple[str, ...]:
-    found = {levels.level(name) for name in names}
-    return tuple(sorted({level if level in _LEVELS else UNKNOWN for level in found}))
+def _said(action: Action) -> dict[str, Any]:
+    """Return what the ask itself says, as it says it."""
+    return {
+        "actor": action.actor.id,
+        "break_glass": action.break_glass,
+        "claimed_risk": action.risk,
+        "data_classes": tuple(sorted(set(action.data_classes))),
+        "environment": action.environment,
+        "extends": action.extends,
+        "has_access": action.access is not None,
+        "model": action.actor.model,
+        "on_behalf_of": action.actor.on_behalf_of,
+        "project": action.project,
+        "reason": action.reason,
+        "stage": action.stage,
+        "ticket": action.ticket,
+        "urgency": action.urgency,
+    }
 
 
-def _risk_lists(names: Iterable[str], levels: ActionTable, policy: Policy) -> tuple[str, ...]:
-    lists = {found for name in names for found in (*levels.lists(name), *policy.risk.lists_of(name))}
+def _proven(proof: Mapping[str, str]) -> dict[str, str | None]:
+    """Return what the caller's own token says."""
+    return {name: proof.get(name) for name in ("issuer", "ref", "repository_id", "workflow")}
+
+
+def _planned(plan: Plan | None) -> dict[str, str | None]:
+    """Return where it would be done; for an action approval nothing is proven of that."""
+    if plan is None:
+        return {"account": None, "account_environment": None, "role": None}
+    return {"account": plan.account, "account_environment": plan.environment, "role": plan.role}
+
+
+def _known(names: tuple[str, ...], levels: ActionTable) -> dict[str, tuple[str, ...]]:
+    """Return what the tables know of the actions."""
+    return {
+        "levels": tuple([_level(name, levels) for name in names]),
+        "pairs": levels.pairs(names),
+        "risk_lists": _risk_lists(names, levels),
+    }
+
+
+def _answerable(caller: Caller | None, proof: Mapping[str, str]) -> tuple[str, ...]:
+    """Return who may not approve what the caller asks: its owners, and the person who started the job, if proven."""
+    owners = caller.owners if caller else ()
+    started = proof.get("started_by")
+    return (*owners, started) if started and started not in owners else owners
+
+
+def _level(name: str, levels: ActionTable) -> str:
+    level = levels.level(name)
+    return level if level in _LEVELS else UNKNOWN
+
+
+def _risk_lists(names: Iterable[str], levels: ActionTable) -> tuple[str, ...]:
+    lists = {found for name in names for found in levels.lists(name)}
     if not lists <= _LISTS:
         raise NotEvaluated(f"the action table has unknown risk lists: {', '.join(sorted(lists - _LISTS))}")
     return tuple(sorted(lists))
-
-
-def _environments(claim: str, plan: Plan | None, policy: Policy) -> tuple[str, ...]:
-    """Return what counts as the environment, the strictest last.
-
-    The account's is proven; a stricter claim counts as every step from there up to it, so that no higher claim escapes
-    what a lower one meets. Without an account nothing is proven: the claim counts beside `unknown`, so that deny and
-    review rules see it and no allow rule can rest on it. A claim that is no environment of the policy could be any.
-    """
-    ranks = (*policy.environments, UNKNOWN)
-    claimed = ranks.index(claim) if claim in ranks else len(ranks) - 1
-    if plan is None:
-        return (ranks[claimed], UNKNOWN) if ranks[claimed] != UNKNOWN else ranks
-    proven = ranks.index(plan.environment) if plan.environment in ranks else len(ranks) - 1
-    return ranks[proven : max(proven, claimed) + 1]
 
 
 def _once(words: Iterable[str], key: Callable[[str], str] = str) -> tuple[str, ...]:

@@ -132,7 +132,7 @@ class Ending(_Value):
 class Grant(_Value):
     """One grant, as stored. Ids of request and grant share their ULID."""
 
-    v: Literal[1] = 1
+    v: Literal[2] = 2
     id: str
     request_id: str
     handle: str
@@ -159,6 +159,9 @@ class Grant(_Value):
     proof: Proof | None = None
     failure: str | None = None
     collected_at: Moment | None = None
+    extends: str | None = None
+    """The grant whose work this one goes on with; that one ends by itself."""
+    break_glass: bool = False
 
     def moved(self, event: str, target: GrantState, **changes: Any) -> Grant:
         """Return the grant after a move that the table has; raises IllegalTransition otherwise."""

@@ -32,7 +32,7 @@ class Patterns:
         if asked in self._plain:
             return True
         for parts in self._parts:  # noqa: SIM110 - a plain loop, as this runs for every rule of every ruling
-            if _fits(parts, asked):
+            if fits(parts, asked):
                 return True
         return False
 
@@ -48,10 +48,10 @@ class Patterns:
 
 def matches(pattern: str, name: str) -> bool:
     """Tell whether one pattern holds one plain name."""
-    return pattern == name or ("*" in pattern and _fits(tuple(pattern.split("*")), name))
+    return pattern == name or ("*" in pattern and fits(tuple(pattern.split("*")), name))
 
 
-def _fits(parts: tuple[str, ...], name: str) -> bool:
+def fits(parts: tuple[str, ...], name: str) -> bool:
     """Tell whether the parts between the `*` of a pattern stand in the name, in order and apart."""
     first, last = parts[0], parts[-1]
     end = len(name) - len(last)

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
-from approvers.conditions import CLAIMS, NEVER_ALLOW, ONLY_ALLOW
-from approvers.facts import UNKNOWN, AccessLevel
+from approvers.condition_models import CLAIMS, NEVER_ALLOW, ONLY_ALLOW
+from approvers.facts import RISK_LEVELS, UNKNOWN, AccessLevel
 from approvers.faults import Fault, nearest
 from approvers.patterns import matches
+from approvers.policy_checks_terms import terms_faults
 from approvers.policy_models import Ladder, Policy, Quorum, Rule
 from approvers.quorum import Review, tally
 from approvers.risk_table import table_faults
@@ -31,6 +32,7 @@ def policy_faults(policy: Policy) -> Iterator[Fault]:
     yield from table_faults(policy.risk, policy.environments)
     for rule in policy.rules.values():
         yield from _rule(rule, policy)
+    yield from terms_faults(policy)
 
 
 def together_faults(policy: Policy, roster: Roster) -> Iterator[Fault]:
@@ -94,7 +96,7 @@ def _yes(person: str, roster: Roster) -> Review:
 
 def _environments(policy: Policy) -> Iterator[Fault]:
     for index, name in enumerate(policy.environments):
-        if name in (UNKNOWN, "default", *LEVELS):
+        if name in (UNKNOWN, "default", *LEVELS, *RISK_LEVELS):
             yield Fault(f"environments[{index}]", f"{name!r} has a meaning of its own", "choose another name")
 
 
@@ -111,14 +113,16 @@ def _ladder(ladder: Ladder) -> Iterator[Fault]:
 
 
 def _limits(policy: Policy) -> Iterator[Fault]:
-    limits, known = policy.limits, ("default", *policy.environments, UNKNOWN, *LEVELS)
-    if "default" not in limits.ttl_max:
-        yield Fault("limits.ttl_max.default", "is missing", 'add the cap that always applies, such as default = "2h"')
-    for name, most in limits.ttl_max.items():
-        if name not in known:
-            yield Fault(f"limits.ttl_max.{name}", "is neither an environment nor an access level",
-                        nearest(name, known))  # fmt: skip
-        if limits.ttl_default > most:
+    limits, known = policy.limits, ("default", *policy.environments, UNKNOWN, *LEVELS, *RISK_LEVELS)
+    for place, table in (("limits.ttl_default", limits.ttl_default), ("limits.ttl_max", limits.ttl_max)):
+        if "default" not in table:
+            yield Fault(f"{place}.default", "is missing", 'add the one that always applies, such as default = "2h"')
+        for name in table:
+            if name not in known and not (name.startswith("data:") and name[5:]):
+                yield Fault(f"{place}.{name}", "is no environment, access level, risk level or data class (data:NAME)",
+                            nearest(name, known))  # fmt: skip
+    for name, most in limits.ttl_max.items() if "default" in limits.ttl_default else ():
+        if limits.default_of(name) > most:
             yield Fault(f"limits.ttl_max.{name}", "is below ttl_default: who names no TTL would always be refused",
                         "lower ttl_default, or raise this cap")  # fmt: skip
 

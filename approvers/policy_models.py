@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from approvers.conditions import Duration, Test, When, compile_when, duration, may_cover
+from approvers.condition_models import Duration, duration
+from approvers.facts import RISK_LEVELS
 from approvers.faults import Strict, reject
+from approvers.index import Index
 from approvers.risk_table import RiskTable
 from approvers.roster import Name, Names
+from approvers.rule_models import CompiledRule, Narrowable, Rule, compiled_rule
 
+__all__ = ["Apply", "BreakGlass", "CompiledRule", "Ladder", "Level", "Limits", "Narrowable", "Policy", "Quorum", "Rule"]
+
+_WHO = re.compile(r"(group|user):[a-z0-9][a-z0-9_-]{0,62}")
+_HALF_AN_HOUR = timedelta(minutes=30)
 _ASK = re.compile(r"(group|place):[a-z0-9][a-z0-9_-]{0,62}")
 
 
 def _after(value: object) -> timedelta:
     return timedelta(0) if value in ("0s", "0m", "0h") else duration(value)
+
+
+def _ttl_table(value: object) -> object:
+    """Take one duration for everything, too."""
+    return value if isinstance(value, dict) else {"default": duration(value)}
+
+
+def _folded(table: dict[str, timedelta]) -> dict[str, timedelta]:
+    """Compare data classes in lower case, as rules do."""
+    return {name.lower() if name.startswith("data:") else name: value for name, value in table.items()}
 
 
 def _ask(text: str) -> str:
@@ -30,11 +46,10 @@ def _ask(text: str) -> str:
     return text
 
 
-def _day(value: object) -> object:
-    """Take a day only: a time of day here would be one more clock to get wrong."""
-    if isinstance(value, datetime):
-        reject("a date with a time", "write the last day only, such as 2027-05-31")
-    return value
+def _who(text: str) -> str:
+    if _WHO.fullmatch(text) is None:
+        reject(f"{text!r} is no person", 'write "group:NAME" or "user:NAME"')
+    return text
 
 
 def _zone(name: str) -> str:
@@ -54,11 +69,21 @@ class Quorum(Strict):
 
 
 class Level(Strict):
-    """A step of a ladder: how long after the ask it begins, and whom it asks as well."""
+    """A step of a ladder: how long after the ask it begins, and whom it asks as well.
 
-    LATER: ClassVar[Mapping[str, str]] = {"may_fill": "escalation", "alert": "escalation"}
+    `may_fill` names a group whose seats the groups of this level may take, too, from then on; `alert` tells on-call.
+    """
+
     after: Annotated[timedelta, BeforeValidator(_after)]
     ask: Annotated[tuple[Annotated[str, AfterValidator(_ask)], ...], Field(strict=False, min_length=1)]
+    may_fill: Name | None = None
+    alert: bool = False
+
+    @property
+    def fills(self) -> tuple[tuple[str, str], ...]:
+        """Return which groups (first) may take the seats of which others from this level on."""
+        groups = [who.removeprefix("group:") for who in self.ask if who.startswith("group:")]
+        return tuple((group, self.may_fill) for group in groups if group != self.may_fill) if self.may_fill else ()
 
 
 class Ladder(Strict):
@@ -70,43 +95,54 @@ class Ladder(Strict):
 
 
 class Limits(Strict):
-    """Caps on an ask. `ttl_max` is keyed by `default`, environments and access levels; the smallest applies."""
+    """Caps on an ask, and the TTL of one that names none.
 
-    ttl_default: Duration = timedelta(minutes=30)
-    ttl_max: dict[str, Duration] = Field(default={"default": timedelta(hours=1)})
+    Both tables are keyed by `default`, environments, access levels, risk levels (that one and those above) and data
+    classes (`data:NAME`); the smallest that applies wins.
+    """
+
+    ttl_default: Annotated[dict[str, Duration], BeforeValidator(_ttl_table), AfterValidator(_folded)] = Field(
+        default={"default": _HALF_AN_HOUR}
+    )
+    ttl_max: Annotated[dict[str, Duration], AfterValidator(_folded)] = Field(default={"default": timedelta(hours=1)})
     actions_max: Annotated[int, Field(ge=1, le=50)] = 10
     denied_cool_down: Duration | None = None
 
-
-class Rule(Strict):
-    """One rule: its effect where all its conditions hold, until a day (inclusive)."""
-
-    LATER: ClassVar[Mapping[str, str]] = {"narrow": "narrowing by the reviewer", "break_glass": "break-glass"}
-    name: Name
-    effect: Literal["allow", "deny", "review"]
-    quorum: Name | None = None
-    owner: Name
-    note: Annotated[str, Field(min_length=1, max_length=300)]
-    until: Annotated[date, BeforeValidator(_day)] | None = None
-    when: When
+    def default_of(self, name: str) -> timedelta:
+        """Return the longest default TTL of an ask to which this key of the tables applies."""
+        levels = RISK_LEVELS[: RISK_LEVELS.index(name) + 1] if name in RISK_LEVELS else (name,)
+        return min(self.ttl_default[key] for key in ("default", *levels) if key in self.ttl_default)
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledRule:
-    """A rule ready to be evaluated.
+class BreakGlass(Strict):
+    """Who may be granted at once what people would have to review, on which terms; it stands in for nothing else.
 
-    `may_cover`: it only speaks of what is proven, so it can take the default's place.
+    Attributes:
+        who: `group:NAME` and `user:NAME` that may use it; never a program.
+        require: what the ask has to say.
+        ttl_max: the longest grant of this kind.
+        tell: `group:NAME` and `place:NAME` that are told besides everybody whom the review would have asked.
+        review_within: by when a use has to be reviewed by somebody else.
+        open_max: how many uses of one person may wait for that review; one more is refused.
     """
 
-    rule: Rule
-    tests: tuple[Test, ...]
-    may_cover: bool
+    who: Annotated[tuple[Annotated[str, AfterValidator(_who)], ...], Field(strict=False, min_length=1)]
+    require: Annotated[tuple[Literal["reason", "ticket"], ...], Field(strict=False)] = ("reason",)
+    ttl_max: Duration = timedelta(minutes=30)
+    tell: Annotated[tuple[Annotated[str, AfterValidator(_ask)], ...], Field(strict=False, min_length=1)]
+    review_within: Duration = timedelta(hours=24)
+    open_max: Annotated[int, Field(ge=1, le=10)] = 1
+
+
+class Apply(Strict):
+    """Whose yes a change of these files needs, through Countersign itself, before `countersign apply` stores it."""
+
+    quorum: Name
 
 
 class Policy(Strict):
     """All rules, quorums, ladders, limits and risk points."""
 
-    LATER: ClassVar[Mapping[str, str]] = {"break_glass": "break-glass"}
     version: Literal[1]
     default: Literal["review", "deny"]
     default_quorum: Name
@@ -116,6 +152,8 @@ class Policy(Strict):
     ladders: dict[Name, Ladder] = Field(alias="ladder")
     limits: Limits = Limits()
     risk: RiskTable = RiskTable()
+    break_glass: BreakGlass | None = None
+    apply: Apply | None = None
     rules: dict[Name, Rule] = Field(alias="rule", default={})
 
     @cached_property
@@ -126,6 +164,29 @@ class Policy(Strict):
     @cached_property
     def compiled(self) -> tuple[CompiledRule, ...]:
         """Return the rules, compiled, in order of name, so that their order in the file changes nothing."""
-        return tuple(
-            CompiledRule(rule, compile_when(rule.when), may_cover(rule.when)) for _, rule in sorted(self.rules.items())
-        )
+        return tuple(compiled_rule(rule) for _, rule in sorted(self.rules.items()))
+
+    @cached_property
+    def index(self) -> Index:
+        """Return what weighs all rules at once; compiled when it is first asked for."""
+        return Index(self.compiled)
+
+    @cached_property
+    def _terms(self) -> dict[tuple[str, ...], tuple[Mapping[str, int], int | None]]:
+        return {}
+
+    def terms(self, quorums: tuple[str, ...]) -> tuple[Mapping[str, int], int | None]:
+        """Return the seats that these quorums want together (per group the largest), and the seconds to answer.
+
+        None of them: no seats, and no time.
+        """
+        found = self._terms.get(quorums)
+        if found is None:
+            seats: dict[str, int] = {}
+            for name in quorums:
+                for group, count in self.quorums[name].seats.items():
+                    seats[group] = max(count, seats.get(group, 0))
+            ladders = [self.ladders[self.quorums[name].ladder] for name in quorums]
+            seconds = min((int(ladder.expires_after.total_seconds()) for ladder in ladders), default=None)
+            found = self._terms[quorums] = seats, seconds
+        return found

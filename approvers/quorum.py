@@ -15,7 +15,8 @@ class Review(BaseModel):
     """One person's answer: who, what, why, when, in which groups, and on which surface.
 
     `groups` are those in whose seats the answer counts: the reviewer's own, or, where a seat was `lent_by` somebody
-    (`user:NAME`), that person's.
+    (`user:NAME`), that person's. `raised` are those of them that a level of the ladder opened to the reviewer
+    (`may_fill`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -27,6 +28,7 @@ class Review(BaseModel):
     groups: tuple[str, ...]
     via: str
     lent_by: str | None = None
+    raised: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ REQUEST_TABLE: Table[RequestState] = {
     S.PENDING: {
         "review": (S.PENDING, S.APPROVED),
         "deny": (S.DENIED,),
+        "rerule": (S.PENDING, S.DENIED),
         "escalate": (S.PENDING,),
         "expire": (S.EXPIRED,),
         "cancel": (S.CANCELLED,),
@@ -57,6 +58,7 @@ REQUEST_EVENTS: Mapping[str, str] = {
     "submit": "caller, answered by policy",
     "review": "reviewer",
     "deny": "reviewer",
+    "rerule": "policy, ruling again at an approval",
     "escalate": "clock",
     "expire": "clock",
     "cancel": "caller or its owner",
@@ -71,17 +73,61 @@ class Because(StrEnum):
     QUORUM = "quorum"
     REVIEWER = "reviewer"
     NOT_EVALUATED = "not_evaluated"
+    BREAK_GLASS = "break_glass"
     NOBODY_ANSWERED = "nobody_answered"
     NOBODY_REACHED = "nobody_reached"
     WITHDRAWN = "withdrawn"
 
 
-class Request(BaseModel):
-    """One request, as stored: what was asked, what policy said about which facts, and who answered."""
+class Narrowed(BaseModel):
+    """What reviewers made smaller before they approved: the plan as it was before, by whom last and when.
+
+    `also`: who made it smaller before `by` did, in order.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    v: Literal[1] = 1
+    before: Plan
+    by: str
+    at: Moment
+    also: tuple[str, ...] = ()
+
+
+class Extended(BaseModel):
+    """The grant that an ask goes on with, as it stood then: its id, its handle, and when it ends by itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    grant: str
+    handle: str
+    ends_at: Moment
+
+
+class AfterReview(BaseModel):
+    """The review that a use of break-glass owes: until when, and what somebody else found. `verdict` None: still owed.
+
+    `overdue_at`: since when it is known to be late.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    due_at: Moment
+    verdict: Literal["justified", "unjustified"] | None = None
+    by: str | None = None
+    reason: str = ""
+    at: Moment | None = None
+    overdue_at: Moment | None = None
+
+
+class Request(BaseModel):
+    """One request, as stored: what was asked, what policy said about which facts, and who answered.
+
+    `plan` is what will really be minted: narrower than what was asked where `narrowed` says so.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    v: Literal[2] = 2
     id: str
     handle: str
     state: RequestState
@@ -108,6 +154,13 @@ class Request(BaseModel):
     """Since when it is known that nobody was shown this in time; None once somebody was."""
     empty: tuple[str, ...] = ()
     """Groups with a seat here of which too few people are left, as last looked at."""
+    narrowed: Narrowed | None = None
+    after_review: AfterReview | None = None
+    extended: Extended | None = None
+    fill_in: tuple[tuple[str, str], ...] = ()
+    """Which groups (first) may take the seats of which others by now, as the levels reached have it (`may_fill`)."""
+    alerted_at: Moment | None = None
+    """Since when it is on a level that on-call is told of."""
 
     @property
     def human_decision(self) -> bool:
@@ -139,6 +192,8 @@ def opened_as(ruling: Ruling) -> tuple[RequestState, Because]:
             return S.DENIED, Because.RULE
         case "review":
             return S.PENDING, Because.WAITING
+        case "break_glass":
+            return S.APPROVED, Because.BREAK_GLASS
 
 
 def answer_by(ruling: Ruling, now: datetime) -> datetime:
@@ -185,9 +240,12 @@ def review(request: Request, answer: Review, *, shown: str | None, current: str,
     return request.moved("review", S.PENDING, reviews=reviews)
 
 
-def escalate(request: Request, level: int, now: datetime) -> Request:
-    """Have a higher level of the ladder asked as well; who was asked stays asked."""
-    return request.moved("escalate", S.PENDING, level=level, level_since=now)
+def escalate(
+    request: Request, level: int, now: datetime, fill_in: tuple[tuple[str, str], ...] = ()
+) -> Request:  # fmt: skip
+    """Have a higher level of the ladder asked as well; who was asked stays asked, who may fill in still may."""
+    opened = tuple(dict.fromkeys((*request.fill_in, *fill_in)))
+    return request.moved("escalate", S.PENDING, level=level, level_since=now, fill_in=opened)
 
 
 def expire(request: Request, now: datetime, *, reached: bool = True) -> Request:
@@ -239,6 +297,8 @@ def told(request: Request) -> str:
         case Because.RULE:
             names = ", ".join(hit.name for hit in request.ruling.rules) or "the default"
             return f"{request.state} by policy ({names}){when}"
+        case Because.BREAK_GLASS:
+            return f"APPROVED by break-glass of {request.principal}{when}"
         case Because.NOBODY_ANSWERED:
             return f"EXPIRED{when}, nobody answered"
         case Because.NOBODY_REACHED:
@@ -256,20 +316,6 @@ def _lender(request: Request) -> str:
     return f", for {last.lent_by}" if last and last.lent_by else ""
 
 
-def overtaken_by(request: Request, ruling: Ruling) -> str | None:
-    """Say why an approval no longer stands under the ruling that policy gives now; None if it does.
-
-    The stricter of the two rulings wins: what was approved then must still be approved now, by the same reviews.
-    """
-    if ruling.effect == "deny":
-        names = ", ".join(hit.name for hit in ruling.rules) or "the default"
-        return f"policy now denies it ({names})"
-    if ruling.effect == "review" and not tally(ruling.seats, request.reviews).satisfied:
-        needs = " and ".join(f"{count} of {group}" for group, count in sorted(ruling.seats.items()))
-        return f"policy now needs {needs}"
-    return None
-
-
 def open_grant(request: Request, now: datetime) -> Grant:
     """Return the grant that an approved request opens; it is FAILED unless somebody mints it in `MINT_WITHIN`."""
     assert request.plan is not None
@@ -285,4 +331,6 @@ def open_grant(request: Request, now: datetime) -> Grant:
         public_key=request.action.public_key,
         opened_at=now,
         mint_by=now + MINT_WITHIN,
+        extends=request.action.extends,
+        break_glass=request.because is Because.BREAK_GLASS,
     )

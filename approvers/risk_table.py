@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
-from approvers.conditions import PatternList
+from approvers.condition_models import PatternList
 from approvers.facts import UNKNOWN, RiskList
 from approvers.faults import Fault, Strict, nearest
 from approvers.patterns import Patterns
 
-HISTORY = "risk from history"
 Points = Annotated[int, Field(ge=0, le=100)]
-HISTORY = "risk from history"
+Credit = Annotated[int, Field(ge=-10, le=0)]
 
 
 class Bands(Strict):
@@ -45,18 +44,22 @@ class ActionPoints(Strict):
     credentials: Points = 25
     exposure: Points = 15
     evasion: Points = 35
+    pair: Points = 20
     wildcard: Points = 15
     everything: Points = 25
     many: Points = 8
 
 
 class ContextPoints(Strict):
-    """Points for what surrounds the ask."""
+    """Points for what surrounds the ask, its principal's history included; `well_known` alone takes away."""
 
-    LATER: ClassVar[Mapping[str, str]] = dict.fromkeys(("first_seen", "burst", "unusual_hour", "well_known"), HISTORY)
     data: Points = 15
     long: Points = 8
+    first_seen: Points = 10
+    burst: Points = 12
+    unusual_hour: Points = 6
     no_ticket: Points = 5
+    well_known: Credit = -10
 
 
 class RiskTable(Strict):
@@ -76,6 +79,16 @@ class RiskTable(Strict):
     @cached_property
     def _patterns(self) -> tuple[tuple[str, Patterns], ...]:
         return tuple((name, Patterns(word.lower() for word in words)) for name, words in self.lists.items())
+
+    @cached_property
+    def worst_levels(self) -> dict[tuple[str, ...], tuple[str, int, str]]:
+        """Keep what risk says of each set of access levels."""
+        return {}
+
+    @cached_property
+    def worst_environments(self) -> dict[tuple[str, ...], tuple[str, int, str]]:
+        """Keep what risk says of the environments of an ask; they are the policy's own names."""
+        return {}
 
     def lists_of(self, action: str) -> Iterator[str]:
         """Yield the policy's own risk lists that hold the action; they add to the shipped ones."""

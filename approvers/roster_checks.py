@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from approvers.faults import Fault, nearest
 from approvers.patterns import Patterns
 from approvers.roster_models import ARN, Caller, Delegation, Group, Person, Role, Roster
+from approvers.roster_outside import outside_faults
 
 
 def roster_faults(roster: Roster) -> Iterator[Fault]:
@@ -17,6 +18,7 @@ def roster_faults(roster: Roster) -> Iterator[Fault]:
         yield from _check_members(group)
     for caller in roster.callers.values():
         yield from _check_owners(caller, roster)
+    yield from outside_faults(roster)
     for role in roster.roles.values():
         yield from _check_role(role, roster)
     for place in roster.places.values():
@@ -68,11 +70,10 @@ def _same_team(one: Person, other: Person) -> bool:
 
 
 def _check_members(group: Group) -> Iterator[Fault]:
-    if not group.people and not group.slack:
+    if not group.people and not group.slack and not group.schedule:
         detail = "the group has nobody, so its seats could never be filled"
-        yield Fault(
-            f"group.{group.name}", detail, 'name its people: people = ["dana"], or a Slack group: slack = "S02…"'
-        )
+        remedy = 'name its people: people = ["dana"], or a Slack group: slack = "S02…", or a schedule: oncall = "NAME"'
+        yield Fault(f"group.{group.name}", detail, remedy)
 
 
 def _check_owners(caller: Caller, roster: Roster) -> Iterator[Fault]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from approvers.condition_models import Duration
 from approvers.faults import Strict, reject
 from approvers.patterns import Patterns
 
@@ -23,6 +24,8 @@ TEAMS_USER = re.compile(r"{0}:{0}".format(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}
 TEAMS_CHANNEL = re.compile(r"19:[^\s;]{1,250}@thread\.(?:tacv2|v2|skype)")
 SLACK_CHANNEL = re.compile(r"[CG][A-Z0-9]{1,20}")
 TEAMS_EXAMPLE = "TENANT:OBJECT, both of them ids like 8f1c2a40-5b7e-4d3f-9a61-0c2d4e6f8a10"
+HTTPS = re.compile(r"https://[^\s?#@\\]+|http://(?:127\.0\.0\.1|localhost)(?::\d+)?(?:/[^\s?#@\\]*)?")
+"""Without user or password: this file holds no secret."""
 OWNER = re.compile(r"(user|group):([a-z0-9][a-z0-9_-]{0,62})")
 
 
@@ -48,18 +51,25 @@ def _unique(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
+def _duty(value: object) -> object:
+    """Take true, false or the name of a schedule; anything else is told in one sentence."""
+    if not isinstance(value, bool) and not (isinstance(value, str) and NAME.fullmatch(value)):
+        reject(f"{value!r} does not say who is on call", "write true, or the name of a [schedule.NAME]")
+    return value
+
+
+def _values(value: object) -> tuple[str, ...]:
+    """Take what a claim has to be: one text, or a list of several that will do."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not texts or not all(isinstance(one, str) and one for one in texts):
+        reject(f"{value!r} is no claim's value", 'write text in quotes, such as "456789", or a list of such')
+    return _unique(tuple(texts))
+
+
 def _day(value: object) -> object:
     """Take a day only: a delegation ends with it, in the policy's time zone."""
     if isinstance(value, datetime):
         reject("a date with a time", "write the last day only, such as 2027-05-31")
-    return value
-
-
-def _on_call(value: object) -> object:
-    if isinstance(value, str):
-        reject(
-            f"a schedule kept elsewhere ({value!r}) is not built yet", "write oncall = true: the members are on call"
-        )
     return value
 
 
@@ -81,14 +91,16 @@ class _Named(Strict):
 
 
 class Person(_Named):
-    """A human, and under which accounts chat knows them.
+    """A human, and under which accounts chat and issuers of tokens know them.
 
-    `slack` is a user id, its workspace before it if need be; `teams` is the tenant's id and the Entra object id.
+    `slack` is a user id, its workspace before it if need be; `teams` is the tenant's id and the Entra object id;
+    `tokens` says by issuer which account there is theirs: whoever starts a job does not approve what it asks.
     """
 
     email: Annotated[str, _formed(re.compile(r"[^@\s]+@[^@\s]+"), "an address", "dana@example.com")] | None = None
     slack: Annotated[str, _formed(SLACK_USER, "a Slack user id", "U02ABCDEF")] | None = None
     teams: Annotated[str, _formed(TEAMS_USER, "a Teams account", TEAMS_EXAMPLE)] | None = None
+    tokens: Annotated[dict[Name, Text], Field(default={})]
 
     @property
     def slack_user(self) -> str | None:
@@ -102,20 +114,67 @@ class Person(_Named):
 
 
 class Group(_Named):
-    """People who can fill a seat: those named, and the members of a Slack user group. `oncall`: they are on call."""
+    """People who can fill a seat: those named, the members of a Slack user group, and whom a schedule names.
+
+    `oncall`: true where its people are on call; a schedule's name (`[schedule.NAME]`) where those are its people whom
+    that schedule names at the moment.
+    """
 
     people: Names = ()
     slack: Annotated[str, _formed(SLACK_GROUP, "a Slack user group's id", "S02ABCDEF")] | None = None
-    oncall: Annotated[bool, BeforeValidator(_on_call)] = False
+    oncall: Annotated[bool | str, BeforeValidator(_duty)] = False
+
+    @property
+    def schedule(self) -> str | None:
+        """Return the name of the schedule that says who is in this group at the moment."""
+        return self.oncall if isinstance(self.oncall, str) else None
+
+
+class Issuer(_Named):
+    """A service that proves who a program is by signed tokens (OpenID Connect), such as a CI system.
+
+    Attributes:
+        url: its issuer, exactly as tokens name it; its keys are found below it unless `keys` says where.
+        audience: what a token has to be made for.
+        max_age: the longest life of a token.
+        person: the claim that says which person there started the job.
+    """
+
+    url: Annotated[str, _formed(HTTPS, "an issuer", "https://token.actions.githubusercontent.com")]
+    audience: Text
+    keys: Annotated[str, _formed(HTTPS, "an address", "https://token.example.com/keys")] | None = None
+    max_age: Duration = timedelta(hours=1)
+    person: Text = "actor_id"
+
+
+class Token(Strict):
+    """Which tokens of an issuer prove a caller: every claim named must have exactly that value, or one of those."""
+
+    issuer: Name
+    claims: Annotated[dict[str, Annotated[tuple[str, ...], BeforeValidator(_values)]], Field(min_length=1)]
+
+    def fits(self, claims: Mapping[str, object]) -> bool:
+        """Tell whether a token with these claims is meant: each one named is there, as text, with a value named."""
+        return all(isinstance(claims.get(name), str) and claims[name] in wanted for name, wanted in self.claims.items())
+
+
+class Schedule(_Named):
+    """An on-call schedule kept elsewhere: an address that says who is on call (docs/operating.md)."""
+
+    url: Annotated[str, _formed(HTTPS, "an address", "https://oncall.example.com/db")]
 
 
 class Caller(_Named):
-    """A program that may ask: its kind, the people answerable for it, and for whom it may speak."""
+    """A program that may ask: its kind, the people answerable for it, and for whom it may speak.
+
+    `token` lets it prove itself by a token of an issuer, in place of an API key.
+    """
 
     kind: Literal["agent", "pipeline", "service"]
     owners: Annotated[Owners, Field(min_length=1)]
     actors: Annotated[Actors, Field(min_length=1)]
     on_behalf_of: Literal["required", "optional", "never"] = "never"
+    token: Token | None = None
 
     def may_speak_for(self, actor: str) -> bool:
         """Tell whether this caller may name that actor."""
@@ -127,10 +186,14 @@ class Caller(_Named):
 
 
 class Account(_Named):
-    """A cloud account: AWS's 12 digits, and the environment that it is."""
+    """A cloud account: AWS's 12 digits, and the environment that it is.
+
+    `tags` is the role that workers take to read its resources' tags; without one, no tag there is ever known.
+    """
 
     id: Annotated[str, _formed(re.compile(r"\d{12}"), "an account id", "123456789012")]
     environment: Text
+    tags: Annotated[str, _formed(ARN, "a role's ARN", "arn:aws:iam::123456789012:role/NAME")] | None = None
 
 
 class Role(_Named):
@@ -174,6 +237,8 @@ class Roster(Strict):
     accounts: dict[str, Account] = Field(alias="account", default={})
     roles: dict[str, Role] = Field(alias="role", default={})
     places: dict[str, Place] = Field(alias="place", default={})
+    issuers: dict[str, Issuer] = Field(alias="issuer", default={})
+    schedules: dict[str, Schedule] = Field(alias="schedule", default={})
     delegations: Annotated[tuple[Delegation, ...], Field(strict=False)] = Field(alias="delegation", default=())
     slack: SlackRules = SlackRules()
 
@@ -191,7 +256,7 @@ class Roster(Strict):
     @cached_property
     def outside_groups(self) -> frozenset[str]:
         """Return the groups that have members whom the roster does not name."""
-        return frozenset(name for name, group in self.groups.items() if group.slack)
+        return frozenset(name for name, group in self.groups.items() if group.slack or group.schedule)
 
     def on_call_groups(self) -> frozenset[str]:
         """Return the groups whose members are on call."""
@@ -213,6 +278,15 @@ class Roster(Strict):
     def by_email(self, mail: str) -> list[Person]:
         """Return who has this e-mail address, upper and lower case alike."""
         return [person for person in self.persons.values() if person.email and person.email.lower() == mail.lower()]
+
+    def proven(self, issuer: str, claims: Mapping[str, object]) -> list[Caller]:
+        """Return the callers that a token of this issuer (by its name here) proves: one, where all is well."""
+        callers = self.callers.values()
+        return [one for one in callers if one.token and one.token.issuer == issuer and one.token.fits(claims)]
+
+    def by_token(self, issuer: str, account: str) -> Person | None:
+        """Return whose account this is at an issuer (by its name here), or None."""
+        return next((one for one in self.persons.values() if one.tokens.get(issuer) == account), None)
 
     def caller(self, principal: str) -> Caller | None:
         """Return the caller behind a principal `caller:NAME`, or None."""

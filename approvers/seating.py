@@ -2,7 +2,8 @@
 
 Everybody has one voice. Whoever answers has spoken, and so has the person in whose seat they did; nobody who has spoken
 speaks again, neither themselves nor through another. Four-eyes looks at both: whom the rules bar fills no seat, and
-lends none.
+lends none. A level of the ladder may open a group's seats to other groups (`may_fill`); their people answer in them
+then as if they were of that group.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ class Standing:
     Attributes:
         lenders: those for whom the person may answer (`user:NAME`), each with that one's groups.
         unknown: groups whose people could not be asked for, and why, in words.
+        fill_in: which groups (first) may take the seats of which others by now.
     """
 
     lenders: Mapping[str, frozenset[str]] = field(default_factory=dict)
     unknown: Mapping[str, str] = field(default_factory=dict)
+    fill_in: tuple[tuple[str, str], ...] = ()
 
 
 ALONE = Standing()
@@ -63,25 +66,46 @@ def seat(ruling: Ruling, reviews: tuple[Review, ...], answer: Review, standing: 
         NotKnown: it hangs on a group that could not be asked.
     """
     _check_four_eyes(ruling, answer, standing)
+    open_to = tuple(pair for pair in standing.fill_in if pair[1] in ruling.seats)
     spoken = dict(voices(reviews))
     if (mine := spoken.get(answer.reviewer)) is not None:
         raise Forbidden(_spoken(mine, answer.reviewer), code="already_reviewed")
-    fits, refusal = [], no_seat(ruling, frozenset(answer.groups))
+    mine_raised = raised(answer, open_to)
+    fits, refusal = [], _no_seat(ruling, answer, mine_raised, open_to)
     if refusal is None:
-        fits.append(answer)
+        fits.append(mine_raised)
     for lender, groups in sorted(standing.lenders.items()):
-        why = _not_for(ruling, lender, groups, spoken)
+        lent = raised(answer.model_copy(update={"lent_by": lender, "groups": tuple(sorted(groups))}), open_to)
+        why = _not_for(ruling, lender, groups, frozenset(lent.groups), spoken)
         if why is None:
-            fits.append(answer.model_copy(update={"lent_by": lender, "groups": tuple(sorted(groups))}))
+            fits.append(lent)
         elif why.code != "no_seat":
             refusal = why
     if len(fits) == 1:
         return fits[0]
     if fits:
         return max(fits, key=lambda one: _filled(ruling, (*reviews, one)))
-    _check_known(standing, ruling.seats)
+    _check_known(standing, [*ruling.seats, *(group for group, _ in open_to)])
     assert refusal is not None
     raise refusal
+
+
+def raised(answer: Review, open_to: Iterable[tuple[str, str]]) -> Review:
+    """Return the answer with the seats that its own groups may take besides their own."""
+    more = tuple(sorted({seat for group, seat in open_to if group in answer.groups and seat not in answer.groups}))
+    return answer.model_copy(update={"groups": (*answer.groups, *more), "raised": more}) if more else answer
+
+
+def _no_seat(
+    ruling: Ruling, answer: Review, seated: Review, open_to: tuple[tuple[str, str], ...]
+) -> Forbidden | None:  # fmt: skip
+    """Return the refusal of a person who fits no seat, in their own groups' names; it says who may fill in."""
+    if no_seat(ruling, frozenset(seated.groups)) is None:
+        return None
+    refusal = no_seat(ruling, frozenset(answer.groups))
+    assert refusal is not None
+    more = "".join(f" {group} may fill in for {seat}." for group, seat in open_to)
+    return Forbidden(f"{refusal.detail}{more}", code=refusal.code)
 
 
 def _check_four_eyes(ruling: Ruling, answer: Review, standing: Standing) -> None:
@@ -102,10 +126,12 @@ def _check_known(standing: Standing, groups: Iterable[str]) -> None:
         raise not_known(silent)
 
 
-def _not_for(ruling: Ruling, lender: str, groups: frozenset[str], spoken: Mapping[str, Review]) -> Forbidden | None:
-    """Return why this person's seat cannot be used; None if it can."""
+def _not_for(
+    ruling: Ruling, lender: str, groups: frozenset[str], seated: frozenset[str], spoken: Mapping[str, Review]
+) -> Forbidden | None:
+    """Return why this person's seat cannot be used; None if it can. `seated`: `groups`, and those they fill in for."""
     name = lender.removeprefix("user:")
-    if not groups.intersection(ruling.seats):
+    if not seated.intersection(ruling.seats):
         return Forbidden(f"{name} has no seat here.", code="no_seat")
     if (why := barred_as(ruling, lender, groups)) is not None:
         return Forbidden(f"You stand in for {name}, who {_BARRED_LENDER[why]}; that seat is closed.", code="four_eyes")

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Literal
 
-from approvers.escalation import level_at
+from approvers.escalation import alerts, fill_in, level_at
 from approvers.policy import Ladder
 from approvers.request import Request, RequestState, escalate
 
@@ -96,7 +96,10 @@ def look(
         changes["unreached_at"] = now
     if (remind := remind_at(before)) and now >= remind and before.reminded_at is None:
         changes["reminded_at"] = now
-    after = escalate(before, level, now) if why else before
+    opened = fill_in(ladder, level, before.ruling.seats) if ladder else ()
+    after = escalate(before, level, now, opened) if why else before
+    if before.alerted_at is None and ladder and alerts(ladder, level):
+        changes["alerted_at"] = now
     after = after.model_copy(update=changes)
     return Watch(after, why, late and not why, _next_at(after, ladder, reached, now))
 

@@ -1,7 +1,8 @@
 """Measure, and print Markdown.
 
     python -m bench                 everything, in about seven minutes
-    python -m bench NAME [OPTION]…  one of intake, mint, due, memory, growth, slack, teams; --help lists its options
+    python -m bench NAME [OPTION]…  one of intake, mint, due, memory, growth, slack, teams, simulate, rules; --help
+                                    lists its options
 
 Each figure stands beside a floor of the same run: on a shared machine only the ratio means something. A bench that
 takes longer than its limit is ended, and the others go on.
@@ -20,10 +21,12 @@ from contextlib import suppress
 
 from bench.common import ROOT
 
-LIMITS = {"intake": 70, "mint": 30, "due": 150, "memory": 30, "growth": 80, "slack": 80, "teams": 150}
+LIMITS = {"intake": 70, "mint": 30, "due": 150, "memory": 30, "growth": 80, "slack": 80, "teams": 150,
+          "simulate": 120, "rules": 60}  # fmt: skip
 """Seconds that each may take in the run of everything: some eight minutes in all."""
 ALONE_SECONDS = 600
-QUICK = {"intake": ("--asks", "6000"), "mint": ("--mints", "100"), "slack": ("--clicks", "100", "--bursts", "10")}
+QUICK = {"intake": ("--asks", "6000"), "mint": ("--mints", "100"), "slack": ("--clicks", "100", "--bursts", "10"),
+         "simulate": ("--asks", "20000", "--rounds", "2"), "rules": ("--rounds", "5")}  # fmt: skip
 """Options of the run of everything, where they differ from a bench's own."""
 
 

@@ -25,13 +25,13 @@ from approvers.times import to_ms
 from bench.common import Measured, cpu_seconds, load, post, serving
 from bench.floor_server import AT, ID
 from bot.commits import MAX_WAITING
-from bot.desk import Desk
+from bot.deps import make_desk
 from bot.directory import Directory
 from bot.identity import ApiKey, Identity
 from bot.reading import Reader
 from countersign.ops.valkey import embedded_valkey
-from workers.data.levels import load_levels
 from workers.policies import Policies, apply
+from workers.stores import layout
 from workers.stores.encoding import arguments
 from workers.stores.memory import memory_store
 from workers.stores.port import Commit
@@ -110,13 +110,14 @@ async def record_call() -> str:
         await commit(one)
 
     store.records.commit = keep  # type: ignore[method-assign]
-    desk = Desk(store, policies, load_levels(), reader, Directory(policies))
+    desk = make_desk(store, policies, reader, Directory(policies))
     who = Identity("caller:report-bot", frozenset({"request"}), By("caller:report-bot", "api-key", "k1"), "api",
                    {f"key:{hash_key('')}": 0})  # fmt: skip
     key = "a" * 16
     view = await desk.submit(who, Action.model_validate(BODY | {"parameters": '{"number":1}'}), key)
     at, request = to_ms(view.request.submitted_at), view.request.id
-    row = [_marked(value, (request[-16:], seen[0].id, key, view.request.handle, view.request.action_digest), at)
+    row = [_marked(value, (request[-16:], seen[0].id, key, view.request.handle, view.request.action_digest,
+                           layout.history_key(who.principal)), at)
            for value in arguments(seen[0])]  # fmt: skip
     row[2] = 10**9  # a pause of this machine must not end the floor: it knows no second try
     return json.dumps({"arguments": row, "answer": json.dumps(answer(view.request, view.grant, 1))})

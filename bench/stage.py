@@ -20,6 +20,7 @@ from approvers.action import Action
 from approvers.audit import By
 from bench.common import ROOT
 from bot.commits import Click
+from bot.deps import make_desk
 from bot.desk import Desk
 from bot.directory import Directory
 from bot.identity import ApiKey, Identity, Scope
@@ -27,7 +28,6 @@ from bot.reading import Reader
 from countersign.ops.valkey import Server, embedded_valkey
 from tests.worlds.processes import Process, start
 from workers.alerts import LogAlerts
-from workers.data.levels import load_levels
 from workers.leasing import advance
 from workers.policies import Policies, apply
 from workers.providers.dry_run import DryRunProvider
@@ -168,7 +168,7 @@ async def open_house(store: Store, callers: int, now: Callable[[], datetime] | N
     await policies.refresh()
     dry: Provider = DryRunProvider(now) if now else DryRunProvider()
     tools = Tools(store, policies, {"dry_run": dry}, sealer(DELIVERY.public_text), LogAlerts(), LEASE)
-    return House(store, Desk(store, policies, load_levels(), Reader(store), Directory(policies)), tools)
+    return House(store, make_desk(store, policies, Reader(store), Directory(policies)), tools)
 
 
 async def each(items: Iterable[Any], do: Callable[[Any], Awaitable[Any]], at_once: int = 32) -> list[Any]:

@@ -5,6 +5,7 @@ The only place that picks implementations. `Deps` is what every surface gets; `o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
@@ -12,7 +13,7 @@ from aiohttp import web
 from pydantic_core import to_json
 
 from approvers.errors import CountersignError
-from bot import health, intake, intake_audit, intake_grants, intake_stops, problems
+from bot import health, intake, intake_audit, intake_grants, intake_policy, intake_stops, problems
 from bot.access import AccessLog
 from bot.behind import Behind
 from bot.deps import DEPS, Deps, make_deps
@@ -21,6 +22,7 @@ from bot.health import Health, program_version
 from bot.intake import Intake
 from bot.intake_audit import IntakeAudit
 from bot.intake_grants import IntakeGrants
+from bot.intake_policy import IntakePolicy
 from bot.intake_stops import IntakeStops
 from bot.keeping import kept_up
 from bot.notifier import Listener, LogListener, Notifier
@@ -62,7 +64,7 @@ def build_app(settings: Settings, store: Store, alerts: Alerts) -> web.Applicati
     described = Health(deps)
     rows = api_routes(deps, described)
     described.describe(to_json(document(rows, program_version())))
-    mount(app, rows, Gate(deps.keys, deps.refusals))
+    mount(app, rows, Gate(deps.keys, deps.tokens, deps.refusals))
     listeners = _mount_surfaces(app, deps)
     app.on_shutdown.append(_stop_waiting)
 
@@ -83,6 +85,7 @@ def api_routes(deps: Deps, described: Health) -> Sequence[Route]:
         *intake_grants.routes(IntakeGrants(deps)),
         *intake_stops.routes(IntakeStops(deps)),
         *intake_audit.routes(IntakeAudit(deps, asked)),
+        *intake_policy.routes(IntakePolicy(deps, asked)),
         *health.routes(described),
     )
 
@@ -123,5 +126,9 @@ async def _running(deps: Deps, listeners: Sequence[Listener]) -> AsyncIterator[N
     loud = deps.settings.log_level == "debug"  # a line for each event is a tenth of all the work of an ask
     notifier = Notifier(deps.store, [*listeners, LogListener()] if loud else listeners)
     works = {"policies.follow": deps.policies.follow, "clock.watch": watch.run, "notifier.run": notifier.run}
-    async with kept_up(works):
-        yield
+    works["schedules.watch"] = deps.schedules.watch
+    try:
+        async with kept_up(works):
+            yield
+    finally:
+        await asyncio.gather(deps.tokens.aclose(), deps.schedules.aclose())

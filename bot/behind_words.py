@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from approvers.card_text import one_line
 from approvers.card_words import outcome, status, title
 from approvers.grant import Grant, GrantState
+from approvers.narrowing import smaller
 from approvers.request import Because, Request, RequestState
 
 LONGEST = 2_800
@@ -36,12 +37,18 @@ def notes(request: Request, grant: Grant | None) -> tuple[Note, ...]:
     if request.state is RequestState.PENDING:
         return ()
     own = request.because is Because.WITHDRAWN and request.decided_by == f"user:{person_behind(request)}"
-    told: list[Note] = [] if own else [("decided", outcome(request))]
+    told: list[Note] = [] if own else [("decided", outcome(request) + _less(request))]
     if grant and grant.minted_at and grant.ends_at:
         told.append(("live", f"Live since {grant.minted_at:%H:%M:%S}, until {grant.ends_at:%H:%M:%S} UTC."))
     if grant and grant.state in ENDED:
         told.append(("ended", status(request, grant)))
     return tuple(told)
+
+
+def _less(request: Request) -> str:
+    """Say what was left out of what was approved: whoever works with it will miss it."""
+    said = smaller(request) if request.state is RequestState.APPROVED else ""
+    return f" Narrowed: {said}." if said else ""
 
 
 def message(stories: Sequence[tuple[Request, Sequence[Note]]]) -> str:

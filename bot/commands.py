@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from approvers.errors import CountersignError, Forbidden, Malformed
 from bot.commands_act import Acting
 from bot.commands_look import Looking
-from bot.commands_words import Misread, first_word, identifier, nearest_word
+from bot.commands_words import Misread, first_word, identifier, nearest_word, wants_break_glass
 from bot.deps import Deps
 from bot.identity import Identity
 from bot.problems import describe
@@ -77,9 +77,13 @@ class Commands:
         last = "Approving and denying is done on the card: Review in `list` opens it."
         return Reply("Commands", lines=(*lines, last.replace("`", "")))
 
-    async def _request(self, _who: Identity, _rest: str) -> Reply:
-        """Have the surface open the form."""
-        return Reply("Ask for an approval", form="request")
+    async def _request(self, _who: Identity, rest: str) -> Reply:
+        """Have the surface open the form: that for a review, or with `--break-glass` that for taking it at once."""
+        if not wants_break_glass(rest):
+            return Reply("Ask for an approval", form="request")
+        if self._deps.policies.current.policy.break_glass is None:
+            return Reply("There is no break-glass here", lines=(f"Ask for a review: {self._prefix}request",))
+        return Reply("Break glass", form="break_glass")
 
     async def _on_the_card(self, who: Identity, name: str, rest: str) -> Reply:
         """Lead to where answers are given: the card itself, or what waits."""
@@ -130,6 +134,8 @@ class Commands:
             "away": Command(
                 "[until DAY → PERSON | off]", "lend your seats", "away until Mon → bob", acting.away
             ),
-            "request": Command("", "ask for an approval yourself", "", self._request),
+            "request": Command(
+                "[--break-glass]", "ask for an approval yourself", "request --break-glass", self._request
+            ),
             "help": Command("[COMMAND]", "this", "help revoke", self._help),
         }  # fmt: skip

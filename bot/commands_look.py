@@ -53,7 +53,8 @@ class Looking:
             return await self.pick("why", who)
         view = await self.find(who, rest)
         title = f"{view.request.handle}: why {view.request.ruling.effect}"
-        return Reply(title, lines=(rows.title(view), *why(view.request)), link=self.page(view))
+        said = why(view.request, self._deps.policies.current)
+        return Reply(title, lines=(rows.title(view), *said), link=self.page(view))
 
     async def audit(self, who: Identity, rest: str) -> Reply:
         """Return the records of one request in plain sentences, and whether their chain is whole."""

@@ -18,6 +18,7 @@ _EDGES = f"{_QUOTES}#.,;:()\u200b\ufeff"
 _PAIRS = ('""', "''", "“”", "„“", "‘’", "«»")
 _ID = re.compile(r"(req|grt)_[0-9a-z]{26}", re.IGNORECASE)
 _FLAG = re.compile(rf"[{DASHES}]+[A-Za-z][A-Za-z{DASHES}]*")
+_BREAK_GLASS = frozenset({"breakglass", "break-glass"})
 _DRY_RUN = frozenset({"dryrun", "dry-run"})
 _KINDS = frozenset({"actor", "role", "principal", "grant"})
 _JOINTS = frozenset({"until", "till", "to", "for", ">"})
@@ -72,6 +73,18 @@ def parse_revoke(text: str) -> Revoke:
         words[:2] = [f"{words[0].lower().strip(':')}:{words[1]}"]
     target = identifier(words[0]) if words else ""
     return Revoke(target.lower() if target.lower() == "all" else target, dry_run, sentence(" ".join(words[1:])))
+
+
+def wants_break_glass(text: str) -> bool:
+    """Tell whether `request …` is to be taken at once. Raises Misread for any other flag."""
+    found = False
+    for word in text.split():
+        flag = _flag(word) or word.lower()
+        if flag in _BREAK_GLASS:
+            found = True
+        elif _flag(word):
+            raise Misread(f"There is no flag {word[:40]}, so nothing was asked; did you mean --break-glass?")
+    return found
 
 
 def parse_away(text: str) -> tuple[str, str]:

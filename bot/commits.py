@@ -14,7 +14,12 @@ from approvers import request as requests
 from approvers import watching
 from approvers.audit import By, Draft
 from approvers.errors import CountersignError
+from approvers.facts import Facts
+from approvers.history import approved, read_known, write_known
+from approvers.narrowing import Narrow, parts
 from approvers.request import Request, RequestState
+from approvers.ruling import Ruling
+from approvers.times import stamp
 from bot import reviewers
 from bot.identity import Identity
 from workers.policies import Rulebook
@@ -33,7 +38,8 @@ POLICY = By(None, "countersign", "policy")
 class Click:
     """One person's answer, as a surface proved it: who, where, which verdict, and the digest of what was shown.
 
-    `whole` says that the person had all of the request before them, not a card that may have had to leave things out.
+    `whole` says that the person had all of the request before them, not a card that may have had to leave things out;
+    `narrow` what they made smaller in approving.
     """
 
     who: Identity
@@ -42,19 +48,49 @@ class Click:
     reason: str = ""
     shown: str | None = None
     whole: bool = True
+    narrow: Narrow | None = None
 
 
-def submitted(book: Rulebook, who: Identity, request: Request, key: str, body: str) -> Commit:
-    """Return the commit that stores an ask with policy's answer to it: request, records, events, due times, names."""
+@dataclass(frozen=True)
+class Reruled:
+    """A request under a stricter ruling than the one that was pinned, and the facts of now that it was ruled on by."""
+
+    request: Request
+    pinned: Ruling
+    facts: Facts
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What an answer came to: the request after it.
+
+    `reruled`: policy asks for more than when it was pinned. With an `error` that alone is stored, and the answer does
+    not count.
+    """
+
+    after: Request
+    reruled: Reruled | None = None
+    error: CountersignError | None = None
+
+
+def submitted(
+    book: Rulebook, who: Identity, request: Request, key: str, body: str, *more: layout.Part
+) -> Commit:  # fmt: skip
+    """Return the commit that stores an ask with policy's answer to it: request, records, events, due times, names.
+
+    `more` are parts of those who were asked about the ask, such as its principal's history.
+    """
     at = request.submitted_at
     asked = {
         "action": request.action,
         "action_digest": request.action_digest,
         "body_sha256": body,
         "facts": request.facts,
+        "handle": request.handle,
         "plan": request.plan,
         "roster_sha256": book.roster_sha256,
         "ruling": request.ruling,
+        **({"proof": dict(who.claims)} if who.claims else {}),
     }
     drafts = [Draft(request.id, "request.submitted", who.by, who.via, asked)]
     events = [layout.event("request.submitted", at, request=request.id)]
@@ -72,15 +108,16 @@ def submitted(book: Rulebook, who: Identity, request: Request, key: str, body: s
     return layout.commit(
         at,
         {"unique": unique},  # first, so that a retry is told of its own request and not of a fold
-        *parts,
         {"drafts": drafts, "events": events},
+        *parts,
+        *more,
         expects={**book.versions, **who.proof},
         limits={layout.waiting_of(who.principal): MAX_WAITING} if waits else {},
     )
 
 
 def reviewed(
-    book: Rulebook, click: Click, seen: Snapshot, after: Request, *, seen_in: Mapping[str, Any], note: bool
+    book: Rulebook, click: Click, seen: Snapshot, answered: Answered, *, seen_in: Mapping[str, Any], note: bool
 ) -> Commit:
     """Return the commit of one counted review, and of the decision and the grant that it may bring.
 
@@ -88,19 +125,27 @@ def reviewed(
         book: the rules that it was taken under.
         click: the answer as it came.
         seen: what was read.
-        after: the request with the review in it.
+        answered: the request with the review in it.
         seen_in: the outside groups that were looked at, as recorded.
-        note: whether the request is put on top of what this person answered lately.
+        note: whether the request is put on top of what this person answered lately, and an approval is remembered of
+            its asker.
     """
+    after = answered.after
     closed = after.state is not RequestState.PENDING
     cool_down = book.policy.limits.denied_cool_down
     record = seen.records[layout.request_key(after.id)]
     last = after.reviews[-1]
     told = {"verdict": last.verdict, "reason": last.reason, "groups": list(last.groups), "shown": click.shown,
             "lent_by": last.lent_by, "seen_in": dict(seen_in)}  # fmt: skip
-    drafts = [Draft(after.id, "review.recorded", click.who.by, click.who.via, told)]
+    if last.verdict == "approve":
+        told |= {"policy_sha256": book.policy_sha256} | ({"raised": list(last.raised)} if last.raised else {})
+    smaller = _smaller(after)
+    drafts = [Draft(after.id, "review.recorded", click.who.by, click.who.via, told | smaller)]
+    if smaller:
+        drafts.append(Draft(after.id, "request.narrowed", click.who.by, click.who.via, smaller["narrowed"]))
     events = [layout.event("review.recorded", seen.now, request=after.id)]
     parts = [layout.request_changed(record, after, at=seen.now, closed=closed, cool_down=cool_down)]
+    before = (_reruled(book, answered.reruled, seen, waits=not closed),) if answered.reruled else ()
     if closed:
         kind = f"request.{after.state.lower()}"
         drafts.append(Draft(after.id, kind, click.who.by, click.who.via, decision(after)))
@@ -109,13 +154,57 @@ def reviewed(
         parts.append(granted(after, seen.now, click.who.by))
     return layout.commit(
         seen.now,
+        *before,
         {"drafts": drafts, "events": events},
         *parts,
-        _noted(seen, after) if note else {},
+        *((_noted(seen, after), _remembered(seen, after)) if note else ()),
         heads=seen.heads,
         expects={**book.versions, **click.who.proof},
         before=after.expires_at,
     )
+
+
+def overruled(book: Rulebook, click: Click, seen: Snapshot, answered: Answered, seen_in: Mapping[str, Any]) -> Commit:
+    """Return the commit of a stricter ruling found at an approval, which therefore did not count."""
+    new, error, after = answered.reruled, answered.error, answered.after
+    assert new is not None
+    assert error is not None
+    record, closed = seen.records[layout.request_key(after.id)], after.state is not RequestState.PENDING
+    changed = (
+        layout.request_changed(record, after, at=seen.now, closed=True)
+        if closed
+        else layout.watched(record, after, look_at=seen.now)
+    )
+    parts = [_reruled(book, new, seen, waits=not closed), changed]
+    if closed:
+        drafts = [Draft(after.id, "request.denied", POLICY, "policy", decision(after))]
+        parts.append({"drafts": drafts, "events": [layout.event("request.denied", seen.now, request=after.id)]})
+    return layout.commit(seen.now, *parts, _turned_away(click, error, seen_in), heads=seen.heads,
+                         expects={**book.versions, **click.who.proof})  # fmt: skip
+
+
+def _reruled(book: Rulebook, new: Reruled, seen: Snapshot, *, waits: bool) -> layout.Part:
+    """Return the part that records a stricter ruling: what was pinned, what policy says, and on which facts.
+
+    While it waits the clock looks at it again, for its ladder and its end may be others.
+    """
+    after = new.request
+    was = {"effect": new.pinned.effect, "policy_sha256": new.pinned.policy_sha256, "seats": dict(new.pinned.seats)}
+    told = {"was": was, "ruling": after.ruling, "facts": new.facts, "roster_sha256": book.roster_sha256,
+            "expires_at": stamp(after.expires_at)}  # fmt: skip
+    return {
+        "drafts": [Draft(after.id, "request.reruled", POLICY, "policy", told)],
+        "events": [layout.event("request.reruled", seen.now, request=after.id)],
+        **({"due": {layout.request_key(after.id): seen.now}} if waits else {}),
+    }
+
+
+def _smaller(after: Request) -> dict[str, Any]:
+    """Return what the last review made smaller, as its record says it; nothing where it took the plan as it was."""
+    made, plan, last = after.narrowed, after.plan, after.reviews[-1]
+    if made is None or plan is None or (made.by, made.at) != (last.reviewer, last.at):
+        return {}
+    return {"narrowed": {"asked": parts(made.before), "granted": parts(plan)}}
 
 
 def _noted(seen: Snapshot, after: Request) -> layout.Part:
@@ -126,16 +215,33 @@ def _noted(seen: Snapshot, after: Request) -> layout.Part:
     return layout.put(key, record.version, noted.model_dump_json())
 
 
+def _remembered(seen: Snapshot, after: Request) -> layout.Part:
+    """Return the part that adds an approval to what its asker is known for."""
+    key = layout.known_key(after.principal)
+    record = seen.records.get(key)
+    before = read_known(record.json) if record else NOTHING
+    known = approved(before, after, seen.now)
+    return layout.put(key, record.version, write_known(known)) if record and known is not before else {}
+
+
 def refused(seen: Snapshot, click: Click, error: CountersignError, seen_in: Mapping[str, Any] = NOTHING) -> Commit:
     """Return the commit that records a review which did not count, and why."""
-    told = {"verdict": click.verdict, "shown": click.shown} | ({"seen_in": dict(seen_in)} if seen_in else {})
-    return refusal(seen, error, Draft(click.request, "review.refused", click.who.by, click.who.via, told))
+    return layout.commit(seen.now, _turned_away(click, error, seen_in), heads=seen.heads)
 
 
 def refusal(seen: Snapshot, error: CountersignError, draft: Draft) -> Commit:
     """Return the commit that records an answer which does not count; `draft` says who gave it, where and to what."""
+    return layout.commit(seen.now, _not_counted(error, draft), heads=seen.heads)
+
+
+def _turned_away(click: Click, error: CountersignError, seen_in: Mapping[str, Any]) -> layout.Part:
+    told = {"verdict": click.verdict, "shown": click.shown} | ({"seen_in": dict(seen_in)} if seen_in else {})
+    return _not_counted(error, Draft(click.request, "review.refused", click.who.by, click.who.via, told))
+
+
+def _not_counted(error: CountersignError, draft: Draft) -> layout.Part:
     draft = replace(draft, data={**draft.data, "code": error.code, "detail": error.detail})
-    return layout.commit(seen.now, drafts=[draft], heads=seen.heads, counts={f"reviews_refused:{error.code}": 1})
+    return {"drafts": [draft], "counts": {f"reviews_refused:{error.code}": 1}}
 
 
 def granted(request: Request, at: datetime, by: By) -> layout.Part:

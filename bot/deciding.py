@@ -9,19 +9,24 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+from approvers.after_review import Verdict
 from approvers.audit import By
 from approvers.errors import CountersignError, Malformed
 from approvers.ids import grant_of
+from approvers.narrowing import Narrow
 from bot import outcomes
 from bot.commits import Click
 from bot.deps import Deps
 from bot.identity import Identity
+from bot.narrow_form import check_smaller
 from bot.outcomes import Outcome
 from bot.reading import NotFound
 from bot.revocations import Target
 from workers import logs
 from workers.stores.port import StoreError
 
+AFTERWARDS = "review it afterwards"
+"""What a record says somebody tried who may not review a use of break-glass."""
 _log = logs.get_logger(__name__)
 
 
@@ -46,13 +51,27 @@ class Press:
     where: str
 
 
-async def decide(deps: Deps, press: Press, verdict: str, reason: str = "") -> Outcome:
-    """Take one review."""
+async def decide(
+    deps: Deps, press: Press, verdict: str, reason: str = "", *, narrow: Narrow | None = None
+) -> Outcome:  # fmt: skip
+    """Take one review. `narrow` comes from a form for that: one that makes nothing smaller is no approval yet."""
 
     async def take(request: str, shown: str) -> Outcome:
         who = await known(deps, press, request, verdict)
-        view = await deps.desk.review(Click(who, request, verdict, reason, shown, whole=press.whole))
+        if narrow is not None:
+            check_smaller((await deps.reader.look(request)).request, narrow, shown)
+        view = await deps.desk.review(Click(who, request, verdict, reason, shown, whole=press.whole, narrow=narrow))
         return outcomes.reviewed(view, who.principal)
+
+    return await taken(press, take)
+
+
+async def after_review(deps: Deps, press: Press, verdict: Verdict, reason: str = "") -> Outcome:
+    """Take what somebody finds of a use of break-glass."""
+
+    async def take(request: str, _shown: str) -> Outcome:
+        who = await known(deps, press, request, AFTERWARDS)
+        return outcomes.after_reviewed(await deps.after_reviews.take(who, request, verdict, reason), who.principal)
 
     return await taken(press, take)
 

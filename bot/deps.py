@@ -7,15 +7,23 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from bot.after_reviews import AfterReviews
+from bot.asking import Asking
 from bot.away import Away
+from bot.breaking import Breaking
 from bot.custody import Custody
 from bot.desk import Desk
 from bot.directory import Directory
+from bot.extending import Extending
+from bot.histories import Histories
 from bot.identity import Keys
+from bot.issuers import Tokens
 from bot.reading import Reader
 from bot.refusals import Refusals
 from bot.revocations import Revocations
+from bot.schedules import Schedules
 from bot.stops import Stops
+from bot.tags import Tags
 from workers.alerts import Alerts
 from workers.data.levels import load_levels
 from workers.policies import Policies
@@ -44,10 +52,14 @@ class Deps:
     stops: Stops
     revocations: Revocations
     keys: Keys
+    tokens: Tokens
+    schedules: Schedules
     refusals: Refusals
     alerts: Alerts
     delivery: DeliveryKey | None
     closing: asyncio.Event
+    breaking: Breaking
+    after_reviews: AfterReviews
 
 
 DEPS = web.AppKey("DEPS", Deps)
@@ -58,21 +70,44 @@ def make_deps(settings: Settings, store: Store, alerts: Alerts) -> Deps:
     """Wire the use cases over one store."""
     policies, reader = Policies(store.records, store.signals), Reader(store)
     directory, custody = Directory(policies), Custody(store, reader)
-    secret = settings.delivery_key
+    secret, token = settings.delivery_key, settings.schedule_token
+    bearer = token.get_secret_value() if token else None
+    schedules = Schedules(policies, lambda: store.records.now(), alerts, bearer)  # noqa: PLW0108 looked up when asked
+    directory.sources["schedule"] = schedules
+    breaking = Breaking(store.records, directory)
     return Deps(
         settings=settings,
         store=store,
         policies=policies,
         reader=reader,
-        desk=Desk(store, policies, load_levels(), reader, directory),
+        desk=make_desk(store, policies, reader, directory, breaking),
         custody=custody,
         directory=directory,
         away=Away(store, policies, reader),
         stops=Stops(store, policies, directory),
         revocations=Revocations(store, reader, custody, directory),
         keys=Keys(store.records),
+        tokens=Tokens(policies),
+        schedules=schedules,
         refusals=Refusals(store.records),
         alerts=alerts,
         delivery=DeliveryKey.parse(secret.get_secret_value()) if secret else None,
         closing=reader.closing,
+        breaking=breaking,
+        after_reviews=AfterReviews(store, policies, reader, directory),
     )
+
+
+def make_desk(
+    store: Store, policies: Policies, reader: Reader, directory: Directory, breaking: Breaking | None = None
+) -> Desk:  # fmt: skip
+    """Wire the desk with what it looks up about an ask."""
+    asking = Asking(
+        store.records,
+        load_levels(),
+        histories=Histories(store.records),
+        tags=Tags(store.records),
+        breaking=breaking or Breaking(store.records, directory),
+        extending=Extending(store.records),
+    )
+    return Desk(store, policies, reader, directory, asking)

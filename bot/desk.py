@@ -5,32 +5,26 @@ The desk knows ports and pure rules; it does not know HTTP, chat, Redis or AWS.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from approvers import request as requests
-from approvers.action import Action, action_digest
+from approvers.action import Action
 from approvers.audit import By, Draft
 from approvers.errors import CountersignError, Expired, Forbidden
-from approvers.grant import Plan
-from approvers.ids import handle, request_id
-from approvers.quick import made
 from approvers.request import Request, RequestState
-from approvers.roster import check_claims
-from approvers.ruling import ActionTable, Facts, Ruling, check_limits, gather, rule, ttl_for, unevaluated
 from approvers.seating import not_known
-from bot.commits import MAX_WAITING, Click, refusal, refused, reviewed, submitted
+from bot.asking import Asking, fingerprint
+from bot.commits import MAX_WAITING, Click, overruled, refusal, refused, reviewed
 from bot.directory import UNASKED, Directory, Membership
 from bot.identity import Identity
 from bot.reading import Reader, View
-from bot.standing import decisive, groups_of, with_answer
+from bot.standing import groups_of, to_look_at, with_answer
 from workers import logs
 from workers.policies import Policies, Rulebook
-from workers.providers.plans import plan
 from workers.stores import layout
 from workers.stores.port import Commit, Conflict, Full, Snapshot, Store, Taken, TooLate, transact
 
@@ -56,10 +50,10 @@ class Desk:
     """Take what callers and reviewers say."""
 
     def __init__(
-        self, store: Store, policies: Policies, levels: ActionTable, reader: Reader, directory: Directory
+        self, store: Store, policies: Policies, reader: Reader, directory: Directory, asking: Asking
     ) -> None:  # fmt: skip
-        self._records, self._policies, self._levels, self._reader = store.records, policies, levels, reader
-        self._directory = directory
+        self._records, self._policies, self._reader = store.records, policies, reader
+        self._directory, self._asking = directory, asking
 
     async def submit(self, who: Identity, action: Action, key: str) -> View:
         """Take an ask: the same key finds the first one, an identical waiting ask folds into it.
@@ -68,14 +62,16 @@ class Desk:
             Forbidden, Inadmissible: this may not be asked, by this principal or at all; nothing is stored.
             KeyReused, TooManyWaiting: the key has another body; too many wait already.
         """
-        body = _fingerprint(action)
+        body = fingerprint(action)
         for _ in range(TRIES):
             book = self._policies.current
-            request, commit = await self._prepare(book, who, action, key, body)
-            if book.frozen is not None and request.ruling.effect == "allow":
-                return await self._known(book, who, key, body)
             try:
-                await self._records.commit(commit)
+                async with self._asking.turn(who.principal):
+                    request, commit = await self._asking.prepare(book, who, action, key, body)
+                    if book.frozen is not None and request.ruling.effect == "allow":
+                        return await self._known(book, who, key, body)
+                    await self._records.commit(commit)
+                    self._asking.won(who.principal, commit)
                 return _changed(request, 1, request.submitted_at)
             except Taken as taken:
                 if taken.name.startswith("handle:"):
@@ -91,7 +87,7 @@ class Desk:
             except Conflict as conflict:
                 if conflict.key in who.proof:  # a revoked key: asking again in its name helps nobody
                     raise
-                await self._policies.refresh()
+                await self._reread(who, conflict)
         raise Conflict("request")
 
     async def review(self, click: Click) -> View:
@@ -99,19 +95,25 @@ class Desk:
         keys = [layout.request_key(click.request), layout.decided_key(click.who.principal)]
         first = await self._records.read(keys, [click.request])
         opened = self._reader.parse(first, click.request)
-        found = await self._look_outside(click.who, opened)
+        if click.verdict == "approve" and opened.state is RequestState.PENDING:  # its asker may become known for it
+            keys.append(layout.known_key(opened.principal))
+            known = await self._asking.known(opened.principal)
+            first = replace(first, records={**first.records, keys[-1]: known})
+        found = await self._look_outside(click, opened, first.now)
         tries = itertools.count(1)
 
         def step(seen: Snapshot) -> tuple[Commit | None, CountersignError | View]:
             book = self._policies.current
             before = opened if seen is first else self._reader.parse(seen, click.request)
             try:
-                after = with_answer(book, before, click, found, seen.now)
+                answered = with_answer(book, before, click, found, seen.now)
             except CountersignError as error:
                 return refused(seen, click, error, found.seen), error
-            note = next(tries) <= NOTE_TRIES
-            version = seen.records[keys[0]].version + 1
-            return reviewed(book, click, seen, after, seen_in=found.seen, note=note), _changed(after, version, seen.now)
+            if answered.error is not None:
+                return overruled(book, click, seen, answered, found.seen), answered.error
+            note, version = next(tries) <= NOTE_TRIES, seen.records[keys[0]].version + 1
+            commit = reviewed(book, click, seen, answered, seen_in=found.seen, note=note)
+            return commit, _changed(answered.after, version, seen.now)
 
         try:
             result = await transact(
@@ -121,6 +123,8 @@ class Desk:
             raise Expired("This request expired while you were answering; nobody's answer counts any more.") from late
         if isinstance(result, CountersignError):
             raise result
+        if result.request.state is RequestState.APPROVED:
+            self._asking.forget(opened.principal)
         return result
 
     async def turned_away(self, by: By, via: str, request: str, error: CountersignError, verdict: str) -> None:
@@ -155,34 +159,16 @@ class Desk:
             who, request, "request.consumed", lambda one, seen: requests.consume(one, seen.now, who.principal, digest)
         )
 
-    async def _prepare(
-        self, book: Rulebook, who: Identity, action: Action, key: str, body: str
-    ) -> tuple[Request, Commit]:  # fmt: skip
-        """Rule on the ask and build the one commit that stores all of it."""
-        now = await self._records.now()
-        check_claims(book.roster, who.principal, action.actor.id, action.actor.on_behalf_of)
-        ttl_seconds = ttl_for(book.policy, action.ttl_seconds)
-        if action.ttl_seconds is None:
-            action = action.model_copy(update={"ttl_seconds": ttl_seconds})
-        planned = plan(action, book.roster, ttl_seconds) if action.access else None
-        facts = gather(
-            action,
-            principal=who.principal,
-            caller=book.roster.caller(who.principal),
-            plan=planned,
-            policy=book.policy,
-            levels=self._levels,
-            at=now,
-        )
-        check_limits(book.policy, facts)
-        ruling = _ruled(book, facts)
-        request = _opened(who, action, planned=planned, facts=facts, ruling=ruling, key=key)
-        return request, submitted(book, who, request, key, body)
+    async def _reread(self, who: Identity, conflict: Conflict) -> None:
+        """Read again what another commit has changed: the asker's counters and, unless it was only these, the rules."""
+        self._asking.forget(who.principal)
+        if not conflict.key.startswith((layout.HISTORY, layout.KNOWN)):
+            await self._policies.refresh()
 
-    async def _look_outside(self, who: Identity, request: Request) -> Membership:
+    async def _look_outside(self, click: Click, request: Request, now: datetime) -> Membership:
         """Ask for the members of the groups on whom this answer may hang: before the commit, that no call holds it."""
-        groups = decisive(self._policies.current, request)
-        return await self._directory.membership(who.principal, groups) if groups else UNASKED
+        groups = to_look_at(self._policies.current, request, click.verdict, now)
+        return await self._directory.membership(click.who.principal, groups) if groups else UNASKED
 
     async def _known(self, book: Rulebook, who: Identity, key: str, body: str) -> View:
         """Return what this key has asked for before; during a freeze a rule alone approves nothing new."""
@@ -246,53 +232,8 @@ class Desk:
         return await self._reader.look(request)
 
 
-def _ruled(book: Rulebook, facts: Facts) -> Ruling:
-    try:
-        return rule(book.policy, facts, sha256=book.policy_sha256)
-    except Exception as error:  # whatever broke inside the rules: nobody said no, and it is not a yes
-        _log.error("policy.not_evaluated", exc_info=error)
-        return unevaluated(type(error).__name__, sha256=book.policy_sha256)
-
-
 def _changed(request: Request, version: int, at: datetime) -> View:
     """Return what was just stored, without reading it back; `version` is the request's."""
     if layout.opens_grant(request):
         return View(request, requests.open_grant(request, at), version, 1)
     return View(request, None, version)
-
-
-def _fingerprint(action: Action) -> str:
-    """Return the SHA-256 of the whole body in its canonical order of fields."""
-    return hashlib.sha256(action.model_dump_json().encode()).hexdigest()
-
-
-def _opened(who: Identity, action: Action, *, planned: Plan | None, facts: Facts, ruling: Ruling, key: str) -> Request:
-    state, because = requests.opened_as(ruling)
-    waits = state is RequestState.PENDING
-    # made, not validated: every value is ours and checked already, and this runs for every ask.
-    return made(
-        Request,
-        v=1,
-        id=request_id(facts.at, secrets.token_bytes(10)),
-        handle=handle(secrets.token_bytes(4)),
-        state=state,
-        because=because,
-        principal=who.principal,
-        action=action,
-        action_digest=action_digest(who.principal, action),
-        plan=planned,
-        facts=facts,
-        ruling=ruling,
-        reviews=(),
-        submitted_at=facts.at,
-        expires_at=requests.answer_by(ruling, facts.at),
-        decided_at=None if waits else facts.at,
-        decided_by=None if waits else "policy",
-        consumed_at=None,
-        names=(layout.idem_name(who.principal, key),),
-        level=0,
-        level_since=None,
-        reminded_at=None,
-        unreached_at=None,
-        empty=(),
-    )

@@ -12,6 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from functools import partial
 
+from approvers.request import Because
 from bot import digest_record
 from bot.digest import digest
 from bot.digest_record import Listing, name_of
@@ -51,7 +52,7 @@ class Digests:
         copy = scene.cards.copies[n]
         if not isinstance(lane.surface, Lists):
             return False
-        return bool(copy.listed) or (copy.tries == 0 and self._crowded(lane))
+        return bool(copy.listed) or (copy.tries == 0 and self._crowded(lane) and _may_be_listed(scene))
 
     async def post(self, lane: Lane, scene: Scene, n: int) -> None:
         """Put this copy, and what else waits in the lane, into the list of this minute.
@@ -160,4 +161,9 @@ def _number(lane: Lane, scene: Scene, listed: str) -> int | None:
 
 def _is_due(scene: Scene, n: int) -> bool:
     copy = scene.cards.copies[n]
-    return copy.state == "due" and not copy.tries and not copy.message
+    return copy.state == "due" and not copy.tries and not copy.message and _may_be_listed(scene)
+
+
+def _may_be_listed(scene: Scene) -> bool:
+    """Tell whether a row of a list is enough: break-glass is always a card of its own."""
+    return scene.request.because is not Because.BREAK_GLASS

@@ -1,4 +1,4 @@
-"""Know who is in which group: by the roster, and by groups that a chat platform keeps (such as a Slack user group).
+"""Know who is in which group: by the roster, by groups that a chat platform keeps, and by on-call schedules.
 
 Only an outside source is ever asked over a network, and only about groups that have a part there. What it could not
 say is told apart from "no": the group is then `unknown`, and whoever depends on it is refused.
@@ -7,12 +7,12 @@ say is told apart from "no": the group is then `unknown`, and whoever depends on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from approvers.roster import Roster
+from approvers.roster import Group, Roster
 from approvers.seating import NotKnown, not_known
 from approvers.times import stamp
 from workers.policies import Policies
@@ -25,7 +25,7 @@ class Members:
     """One outside group as it was seen.
 
     Attributes:
-        source: which group of which platform, such as `slack:S01`.
+        source: which group of which platform, such as `slack:S01`; where a group has two parts, both of them.
         people: bare names; only who maps to exactly one person of the roster.
         accounts: ids as the platform gave them, sorted; they are recorded with the decision.
         at: when the platform was asked.
@@ -38,7 +38,7 @@ class Members:
 
 
 class GroupSource(Protocol):
-    """Know the members of a platform's groups."""
+    """Know the members of a platform's groups, or whom a schedule names."""
 
     async def members(self, group: str) -> Members:
         """Return who is in the group with this id. Raises NotKnown where that could not be learnt."""
@@ -77,7 +77,7 @@ class Directory:
     """Answer who is in which group, at this moment."""
 
     def __init__(self, policies: Policies, patience: timedelta = PATIENCE) -> None:
-        """Begin without sources: a surface sets `sources["slack"]` when it is mounted."""
+        """Begin without sources: `sources["schedule"]` is set where schedules are read, `sources["slack"]` by Slack."""
         self._policies, self._patience = policies, patience.total_seconds()
         self.sources: dict[str, GroupSource] = {}
 
@@ -123,13 +123,41 @@ class Directory:
         return bool(found.groups)
 
     async def _ask(self, roster: Roster, group: str) -> Members | NotKnown:
-        source, account = self.sources.get("slack"), roster.groups[group].slack
-        if source is None or account is None:
-            return NotKnown("Slack is not connected to this Countersign")
+        """Return who is in the group by all of its outside parts; one that is silent leaves the whole unknown."""
+        parts = [*_parts(roster.groups[group])]
+        found = await asyncio.gather(*(self._ask_part(*part) for part in parts))
+        unknown = [one.detail for one in found if isinstance(one, NotKnown)]
+        if unknown:
+            return NotKnown("; ".join(unknown))
+        return _merged([one for one in found if isinstance(one, Members)])
+
+    async def _ask_part(self, kind: str, name: str, words: str) -> Members | NotKnown:
+        source = self.sources.get(kind)
+        if source is None:
+            return NotKnown(f"{words} is not connected to this Countersign")
         try:
             async with asyncio.timeout(self._patience):
-                return await source.members(account)
+                return await source.members(name)
         except NotKnown as error:
             return error
         except TimeoutError:
-            return NotKnown("Slack did not answer in time")
+            return NotKnown(f"{words} did not answer in time")
+
+
+def _parts(group: Group) -> Iterator[tuple[str, str, str]]:
+    """Yield where a group has members elsewhere: the source, the id there, and words for it."""
+    if group.slack:
+        yield "slack", group.slack, "Slack"
+    if group.schedule:
+        yield "schedule", group.schedule, f"the on-call schedule {group.schedule}"
+
+
+def _merged(parts: list[Members]) -> Members:
+    if len(parts) == 1:
+        return parts[0]
+    return Members(
+        ", ".join(one.source for one in parts),
+        frozenset(name for one in parts for name in one.people),
+        tuple(sorted({account for one in parts for account in one.accounts})),
+        min(one.at for one in parts),
+    )

@@ -28,5 +28,5 @@ async def check_on_call(who: Identity, directory: Directory, what: str) -> None:
     if "operate" in who.scopes:
         return
     if "review" not in who.scopes or not await directory.is_on_call(who.principal):
-        raise Forbidden(f"Only people on call may {what}; {who.principal} is in no group with `oncall = true`.",
+        raise Forbidden(f"Only people on call may {what}; {who.principal} is in no group that is on call now.",
                         code="not_on_call")  # fmt: skip

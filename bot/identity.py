@@ -1,4 +1,4 @@
-"""Say who is calling: an API key is looked up by its hash and becomes an `Identity`, or nothing.
+"""Say who is calling: an API key is looked up by its hash and becomes an `Identity`, or nothing (token: `bot.issuers`).
 
 Keys are cached for a moment, so that intake costs one round trip; every commit names the key's version, so that a
 revoked key decides nothing even where the cache has not heard of it.
@@ -45,6 +45,8 @@ class Identity:
 
     Attributes:
         proof: record key → version that a commit made in this name must still find.
+        claims: what the caller's own token proves (`issuer`, `repository_id`, `ref`, `workflow`, and what is only
+            recorded, such as `actor_id`); empty for a key.
     """
 
     principal: str
@@ -52,6 +54,7 @@ class Identity:
     by: By
     via: str
     proof: Mapping[str, int] = field(default_factory=dict)
+    claims: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_person(self) -> bool:

@@ -19,6 +19,7 @@ from approvers.action import parse_action
 from approvers.answer import answer
 from approvers.audit import NotCanonical, canonical
 from approvers.errors import Malformed, NotBuilt
+from approvers.narrowing import Narrow
 from approvers.request import Request, RequestState
 from bot.commits import Click
 from bot.deps import Deps
@@ -37,7 +38,7 @@ from bot.problems import Problem
 from bot.reading import NotFound, View
 from bot.routes import Called, Route
 from bot.standing import groups_of
-from bot.wire import AskBody, ConsumeBody, EmptyBody, RequestAnswer, RequestList, ReviewBody
+from bot.wire import AfterReviewBody, AskBody, ConsumeBody, EmptyBody, RequestAnswer, RequestList, ReviewBody
 from workers.policies import NotConfigured
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -125,7 +126,8 @@ class Intake:
         if not who.is_person:
             raise Problem("people_only", f"{who.principal} is no person; reviews are given by people.")
         body = await read_model(request, ReviewBody)
-        click = Click(who, await self._id(request), body.verdict, body.reason, body.shown)
+        narrow = Narrow.model_validate(body.narrow.model_dump()) if body.narrow else None
+        click = Click(who, await self._id(request), body.verdict, body.reason, body.shown, narrow=narrow)
         return self._answer(await self._desk.review(click))
 
     async def cancel(self, request: web.Request, who: Identity) -> web.Response:
@@ -140,9 +142,13 @@ class Intake:
         view = await self.own(request, who)
         return self._answer(await self._desk.consume(who, view.request.id, body.action_digest))
 
-    async def after_review(self, _request: web.Request, _who: Identity) -> web.Response:
-        """Refuse: there is no break-glass yet whose use could be reviewed."""
-        raise NotBuilt("break-glass, and the review after it, is not built yet")
+    async def after_review(self, request: web.Request, who: Identity) -> web.Response:
+        """Take what one person finds of a use of break-glass."""
+        if not who.is_person:
+            raise Problem("people_only", f"{who.principal} is no person; after-reviews are given by people.")
+        body = await read_model(request, AfterReviewBody)
+        taken = self._deps.after_reviews.take(who, await self._id(request), body.verdict, body.reason)
+        return self._answer(await taken)
 
     async def own(self, request: web.Request, who: Identity) -> View:
         """Return the request of the path, if the caller may read it. Raises NotFound, so that ids cannot be probed."""
@@ -189,7 +195,10 @@ def _asking(intake: Intake) -> Sequence[Route]:
                 "Idempotency-Key": (True, "1 to 200 printable characters; the same on each retry of one ask."),
                 "Prefer": (False, "`wait=N`: answer once the request is settled, after N seconds at the latest."),
             },
-            problems=("not_built", "inadmissible", "frozen", *claims, *key, "too_many_waiting", "not_evaluated"),
+            problems=(
+                "not_built", "inadmissible", "frozen", "not_your_grant", *claims, *key, "too_many_waiting",
+                "not_evaluated",
+            ),
             refusals="ask.refused",
         ),
         _change(intake.cancel, "cancel", "Withdraw a request", EmptyBody, ANY, "forbidden", "already_decided"),
@@ -233,22 +242,19 @@ def _reading(intake: Intake) -> Sequence[Route]:
 
 
 def _deciding(intake: Intake) -> Sequence[Route]:
-    refusals = ("people_only", "four_eyes", "no_seat", "already_reviewed", "frozen")
+    refusals = ("people_only", "four_eyes", "no_seat", "already_reviewed", "frozen", "may_not_narrow", "inadmissible")
     review = _change(
         intake.review, "reviews", "Approve or deny, as a person", ReviewBody, frozenset({"review"}),
-        *refusals, "already_decided", "expired", "outdated_card", "membership_unknown",
+        *refusals, "already_decided", "expired", "outdated_card", "membership_unknown", "forbidden", "not_evaluated",
+    )  # fmt: skip
+    afterwards = _change(
+        intake.after_review, "after-review", "Review a use of break-glass, as a person", AfterReviewBody,
+        frozenset({"review"}), "people_only", "four_eyes", "no_seat", "nothing_owed", "already_decided", "inadmissible",
+        "membership_unknown",
     )  # fmt: skip
     return (
         replace(review, refusals=None),  # the desk records them, in the request's own chain
-        Route(
-            "POST",
-            "/v1/requests/{id}/after-review",
-            intake.after_review,
-            "Review the use of break-glass (not built yet)",
-            frozenset({"review"}),
-            {},
-            problems=("not_built",),
-        ),
+        replace(afterwards, refusals=None),  # so do after-reviews
     )
 
 

@@ -32,6 +32,7 @@ COUNTERS = {
     "reviews_refused": ("code", "Reviews that did not count."),
     "refused": ("code", "Asks and calls refused before they changed anything."),
     "alerts": ("kind", "Alerts raised."),
+    "break_glass": ("what", "Uses of break-glass, and what their after-reviews found."),
     "cards": ("what", "Cards posted, updated, and lost track of."),
     "slack_errors": ("what", "What went wrong between Slack and here, in both directions."),
     "teams_errors": ("what", "What went wrong between Teams and here, in both directions."),

@@ -16,6 +16,7 @@ from bot.wire import ProblemDocument
 REF = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"{(\w+)}")
 _IDS = "An id of the request or its grant (`req_…`, `grt_…`), or the short handle of what is open."
+SCHEME = "An API key `cs_…`, or a token of an issuer that the roster names."
 DESCRIPTION = (
     "The second signature on what agents and pipelines do. Every error is `application/problem+json` with a stable "
     "`code`; a field or command that is not built yet is refused by name. Keys carry scopes: `request`, `review`, "
@@ -35,7 +36,7 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": _schemas(routes),
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key, `cs_…`."}},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": SCHEME}},
             "responses": {code: _problem(code) for code in KINDS},
         },
         "security": [{"key": []}],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from approvers.card import progress, status
 from approvers.errors import AlreadyDecided, CountersignError, Expired, Outdated
 from approvers.grant import GrantState
+from approvers.narrowing import smaller
 from approvers.request import RequestState
 from bot.reading import View
 from bot.strangers import Stranger
@@ -27,6 +28,7 @@ class Outcome:
         outdated: the person was shown something else than what would be approved now, and should see that.
         by: whose answer counts (`user:NAME`); empty where none does.
         stranger: it is nobody here who clicked: they are shown nothing but these words.
+        field: what of `narrow` the refusal is about; empty where it is about something else.
     """
 
     title: str
@@ -36,6 +38,7 @@ class Outcome:
     outdated: bool = False
     stranger: bool = False
     by: str = ""
+    field: str = ""
 
 
 def reviewed(view: View, principal: str) -> Outcome:
@@ -47,11 +50,22 @@ def reviewed(view: View, principal: str) -> Outcome:
         told = ", with your reason" if mine.reason else ""
         text = f"You denied {request.handle}. The agent is told so{told}.{lender}"
         return Outcome("Denied", text, request.id, by=principal)
+    if request.narrowed and (request.narrowed.by, request.narrowed.at) == (mine.reviewer, mine.at):
+        lender += f" You narrowed it: {smaller(request)}."
     if request.state is RequestState.APPROVED:
         text = f"You approved {request.handle}, and that was enough.{lender}"
         return Outcome("Approved", text, request.id, by=principal)
     text = f"Your approval of {request.handle} counts: {progress(request)}.{lender}"
     return Outcome("Recorded", text, request.id, by=principal)
+
+
+def after_reviewed(view: View, principal: str) -> Outcome:
+    """Say that this person's after-review counts, and that it was told."""
+    request = view.request
+    assert request.after_review is not None
+    verdict = "justified" if request.after_review.verdict == "justified" else "not justified"
+    text = f"You found the break-glass of {request.handle} {verdict}. Everybody who was told of it sees that."
+    return Outcome("Reviewed", text, request.id, by=principal)
 
 
 def refused(error: CountersignError, request: str = "") -> Outcome:
@@ -64,6 +78,7 @@ def refused(error: CountersignError, request: str = "") -> Outcome:
         stale=stale,
         outdated=isinstance(error, Outdated),
         stranger=isinstance(error, Stranger),
+        field=error.field if error.field and error.field.startswith("narrow") else "",
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from approvers.request import RequestState
+from approvers.request import Because, RequestState
 from approvers.waiting import reach_by
 from bot.digests import CARDS_PER_MINUTE, Digests
 from bot.notifier import ACT, Event
@@ -39,9 +39,11 @@ PATIENCE = 0.05
 LAST_SECONDS = 3.0
 """How long what is being sent may take to end when the process stops."""
 ESCALATED = "request.escalated"
-ROUTED_BY = frozenset({"request.submitted", ESCALATED})
+ROUTED_BY = frozenset({"request.submitted", "break_glass.used", ESCALATED})
 """Events that have a request posted which has no copies yet."""
-CALLED_BY = frozenset({"card.refresh", ESCALATED})
+WHOLE = frozenset({"request.reruled", ESCALATED})
+"""Events after which everybody whom the levels ask is looked up anew; of the others, those who stand in only."""
+CALLED_BY = frozenset({"card.refresh", *WHOLE})
 """Events that may have more people asked than before."""
 _log = logs.get_logger(__name__)
 
@@ -162,11 +164,12 @@ class Postings:
         waits = scene.recorded and scene.request.state is RequestState.PENDING
         if not waits or not kinds & CALLED_BY:
             return scene
-        find = lanes_for if ESCALATED in kinds else stand_ins
+        whole = bool(kinds & WHOLE)
+        find = lanes_for if whole else stand_ins
         lanes = find(self._policies.current, scene.request, self._surfaces.keys(), scene.seen.now)
         if {copy.lane for copy in scene.cards.copies}.issuperset(lanes):
             return scene
-        most = MOST_ASKED if ESCALATED in kinds else MOST_COPIES
+        most = MOST_ASKED if whole else MOST_COPIES
         await change(self._records, scene.request.id, lambda cards: cards.also(lanes, most))
         return (await self._scenes.read([scene.request.id])).get(scene.request.id)
 
@@ -193,7 +196,7 @@ class Postings:
     def _routed(self, scene: Scene) -> Scene:
         """Return the scene with the copies that are to be; on-call is told where there is nobody to show them to."""
         book, request = self._policies.current, scene.request
-        if request.ruling.effect != "review":
+        if request.ruling.effect != "review" and request.because is not Because.BREAK_GLASS:
             return scene
         names = lanes_for(book, request, self._surfaces.keys(), scene.seen.now)
         if not names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from approvers import card_after_review as after_words
 from approvers.card_words import outcome, status
 from approvers.grant import Grant, GrantState
 from approvers.request import Request, RequestState
@@ -26,6 +27,9 @@ def lines(request: Request, grant: Grant | None) -> Iterator[Line]:
         yield from _while_it_waits(request)
         return
     yield Line("decided", outcome(request))
+    for key, said in (("overdue", after_words.overdue(request)), ("reviewed", after_words.found(request))):
+        if said:
+            yield Line(key, said)
     if request.consumed_at:
         yield Line("used", f"Used at {request.consumed_at:%H:%M:%S} UTC.")
     if grant is None:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from approvers.escalation import asked_on
-from approvers.request import Request
+from approvers.request import Because, Request
 from approvers.roster import Person, Roster
 from approvers.watching import ladder_of
 from bot.postings_record import Lane
@@ -20,11 +20,20 @@ _log = logs.get_logger(__name__)
 
 
 def asked(book: Rulebook, request: Request) -> tuple[str, ...]:
-    """Return whom the levels so far ask; where the policy has dropped the ladder since, the groups of the seats."""
+    """Return whom the levels so far ask; where the policy has dropped the ladder since, the groups of the seats.
+
+    Of break-glass everybody hears at once: whom the policy tells, and whom any level of the review would have asked.
+    """
     ladder = ladder_of(book.policy, request)
+    broken = request.because is Because.BREAK_GLASS
     if ladder is not None:
-        return asked_on(ladder, request.level)
-    return tuple(f"group:{group}" for group in sorted(request.ruling.seats))
+        named = asked_on(ladder, len(ladder.levels) - 1 if broken else request.level)
+    else:
+        named = tuple(f"group:{group}" for group in sorted(request.ruling.seats))
+    if not broken:
+        return named
+    told = book.policy.break_glass.tell if book.policy.break_glass else ()
+    return tuple(dict.fromkeys((*told, *named)))
 
 
 def lanes_for(book: Rulebook, request: Request, surfaces: Collection[str], now: datetime) -> tuple[Lane, ...]:

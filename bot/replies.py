@@ -64,6 +64,6 @@ class Reply:
     hidden: int = 0
     choices: tuple[Choice, ...] = ()
     card: Card | None = None
-    form: Literal["request"] | None = None
+    form: Literal["request", "break_glass"] | None = None
     follow: tuple[str, ...] = ()
     link: tuple[str, str] | None = None

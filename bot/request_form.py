@@ -24,11 +24,16 @@ FIRST = "role"
 """Where a complaint is shown that speaks of no field."""
 TTLS = (("300", "5 minutes"), ("900", "15 minutes"), ("1800", "30 minutes"), ("3600", "1 hour"), ("14400", "4 hours"))
 RISKS = (("low", "Low"), ("medium", "Medium"), ("high", "High"), ("critical", "Critical"))
+BREAK_GLASS = "break_glass"
+"""The name of the form that asks for break-glass, as a reply names it and as the form itself carries it."""
+WARNING = ("This grants at once what people would have to review. Everybody whom that would have asked is told now, "
+           "on-call is alerted, and somebody else reviews it afterwards.")  # fmt: skip
+"""What stands above that form."""
 _OF = {"action": "actions", "resource": "resources", "access.role": "role", "access.actions": "actions",
        "access.resources": "resources", "access": "resources"}  # fmt: skip
 
 
-def to_action(form: Mapping[str, str], principal: str) -> Action:
+def to_action(form: Mapping[str, str], principal: str, *, break_glass: bool = False) -> Action:
     """Return the ask of a person (`user:NAME`), who is its actor. Raises Malformed with a field of the form."""
     given = {name: form.get(name, "").strip() for name in FIELDS}
     actions, resources = _entries(given["actions"]), given["resources"].split()
@@ -42,6 +47,7 @@ def to_action(form: Mapping[str, str], principal: str) -> Action:
         "actor": {"id": principal},
         "environment": given["environment"],
         "reason": given["reason"],
+        "break_glass": break_glass,
         "data_classes": tuple(_entries(given["data_classes"])),
         **{name: given[name] for name in ("ticket", "undo", "risk") if given[name]},
     }
@@ -77,6 +83,10 @@ def asked(view: View) -> tuple[str, str]:
             groups = " and ".join(f"{count} of {group}" for group, count in sorted(waiting_for(request).items()))
             until = f"{request.expires_at:%H:%M} UTC"
             return f"{request.handle} waits", f"It waits for {groups} until {until}. {notes}".strip()
+        case RequestState.APPROVED if request.after_review:
+            due = f"{request.after_review.due_at:%H:%M} UTC on {request.after_review.due_at:%d %b}"
+            text = f"You took it. Everybody who would have been asked is told; one of them reviews it until {due}."
+            return f"{request.handle} is yours", f"{text} Collect the credential over the API, with your own key."
         case RequestState.APPROVED:
             text = "Policy allows it. Collect the credential over the API, with your own key."
             return f"{request.handle} is approved", text

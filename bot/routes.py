@@ -14,6 +14,7 @@ from approvers.audit import By
 from approvers.errors import CountersignError
 from bot.access import PRINCIPAL
 from bot.identity import Identity, Keys, Scope
+from bot.issuers import LONGEST_TOKEN, Tokens, is_token
 from bot.problems import KINDS, Handler, Problem, Unauthenticated, describe
 from bot.refusals import Refusals
 from workers.stores.port import Conflict
@@ -21,8 +22,7 @@ from workers.stores.port import Conflict
 Called = Callable[[web.Request, Identity], Awaitable[web.StreamResponse]]
 NOBODY = Identity("", frozenset(), By(None, "api", "anybody"), "api")
 """Who calls a route that is open to everybody."""
-LONGEST_KEY = 200
-BEHIND_GATE = ("unauthenticated", "missing_scope", "not_configured", "unavailable", "internal")
+BEHIND_GATE = ("unauthenticated", "missing_scope", "not_checked", "not_configured", "unavailable", "internal")
 WITH_BODY = ("malformed", "too_large", "wrong_content_type")
 OF_ONE = ("not_found", "newer_record")
 """Problems that come with a kind of route: behind the gate, with a body, on one record; a change may find it `busy`."""
@@ -79,10 +79,10 @@ def mount(app: web.Application, routes: Sequence[Route], gate: Gate) -> None:
 
 
 class Gate:
-    """Let through who holds a key with a fitting scope; record who was turned away."""
+    """Let through who proves themselves, by a key or a token, with a fitting scope; record who was turned away."""
 
-    def __init__(self, keys: Keys, refusals: Refusals) -> None:
-        self._keys, self._refusals = keys, refusals
+    def __init__(self, keys: Keys, tokens: Tokens, refusals: Refusals) -> None:
+        self._keys, self._tokens, self._refusals = keys, tokens, refusals
 
     def guard(self, route: Route) -> Handler:
         """Return the aiohttp handler of a route."""
@@ -98,24 +98,21 @@ class Gate:
             try:
                 return await self._call(request, route, who)
             except Conflict as conflict:
-                if not conflict.key.startswith("key:"):
+                if not conflict.key.startswith("key:") and conflict.key not in who.proof:
                     raise
-            self._keys.forget()  # the key has changed since we cached it: who is it now, if anybody?
+            self._keys.forget()  # the key, or the roster, has changed since we cached it: who is it now, if anybody?
+            await self._tokens.refresh()
             return await self._call(request, route, await self._admit(request, route))
 
         return answer
 
     async def _admit(self, request: web.Request, route: Route) -> Identity:
         """Return who calls. Raises Unauthenticated, or Problem (`missing_scope`)."""
-        secret = bearer(request)
-        who = await self._keys.identify(secret) if secret else None
-        if who is None:
+        try:
+            who = await self._identify(bearer(request))
+        except Unauthenticated:
             await self._refusals.stranger(request.remote or "unknown")
-            raise Unauthenticated(
-                "This API key is not known, or has expired or been revoked; ask your operator for a new one."
-                if secret
-                else "Send `Authorization: Bearer KEY` with the API key that `countersign keys new` printed."
-            )
+            raise
         request[PRINCIPAL] = who.principal
         assert route.scopes is not None
         if not route.scopes & who.scopes:
@@ -123,6 +120,20 @@ class Gate:
             error = Problem("missing_scope", f"This key of {who.principal} lacks the scope {needed}.", rule="scope")
             await self._record(request, route, who, error)
             raise error
+        return who
+
+    async def _identify(self, secret: str | None) -> Identity:
+        if secret is None:
+            raise Unauthenticated(
+                "Send `Authorization: Bearer KEY` with the API key that `countersign keys new` printed."
+            )
+        if is_token(secret):
+            return await self._tokens.identify(secret)
+        who = await self._keys.identify(secret)
+        if who is None:
+            raise Unauthenticated(
+                "This API key is not known, or has expired or been revoked; ask your operator for a new one."
+            )
         return who
 
     async def _call(self, request: web.Request, route: Route, who: Identity) -> web.StreamResponse:
@@ -143,12 +154,12 @@ class Gate:
 
 
 def bearer(request: web.Request) -> str | None:
-    """Return the one API key that the request carries; None where it carries none, several, or something else."""
+    """Return the one API key or token that the request carries; None for none, several, or something else."""
     values = request.headers.getall("Authorization", ())
     if len(values) != 1:
         return None
     scheme, _, secret = values[0].partition(" ")
     secret = secret.strip()
-    if scheme.lower() != "bearer" or not 0 < len(secret) <= LONGEST_KEY or not secret.isascii():
+    if scheme.lower() != "bearer" or not 0 < len(secret) <= LONGEST_TOKEN or not secret.isascii():
         return None
     return secret

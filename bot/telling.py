@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from approvers.card import visible
+from approvers.narrowing import difference
 
 MAX_RAW = 20_000
 """Characters of a record shown on a page; `countersign audit show` prints any record whole."""
@@ -108,7 +109,8 @@ def _expired(data: Data) -> str:
 
 def _escalated(data: Data) -> str:
     why = {"unreached": "nobody has been shown it", "empty": "too few people are left to answer it"}
-    return f"asks more people, on level {data['level']}: {why.get(data['why'], 'nobody has answered yet')}."
+    more = f" Now {', '.join(data['may_fill'])} may fill in." if data.get("may_fill") else ""
+    return f"asks more people, on level {data['level']}: {why.get(data['why'], 'nobody has answered yet')}.{more}"
 
 
 def _minted(data: Data) -> str:
@@ -125,6 +127,28 @@ def _revoked(data: Data) -> str:
         case _:
             probes = f"{proof['refused']} of {proof['asked']}"
             return f"proves the end: refused {probes} probes, {proof['seconds']} s after the request for it."
+
+
+def _used(data: Data) -> str:
+    ticket = f" (ticket {data['ticket']})" if data["ticket"] else ""
+    return f"takes it by break-glass{ticket}: {data['reason']}. A review of that is owed until {data['due_at']}."
+
+
+def _after(data: Data) -> str:
+    verdict = "justified" if data["verdict"] == "justified" else "NOT justified"
+    said = f": {data['reason']}" if data["reason"] else "."
+    return f"reviews the break-glass of {name(data['used_by'])} and finds it {verdict}{' (late)' * data['late']}{said}"
+
+
+def _reruled(data: Data) -> str:
+    ruling, was = data["ruling"], data["was"]["seats"]
+    if ruling["effect"] == "deny":
+        return f"rules again, more strictly than before: {ruling['because']}"
+    return f"rules again, more strictly than before: needs {_needs(ruling['seats'])}; it was {_needs(was)}."
+
+
+def _needs(seats: Mapping[str, int]) -> str:
+    return " and ".join(f"{count} of {group}" for group, count in sorted(seats.items())) or "nobody"
 
 
 def _asked_to_end(verb: str) -> Callable[[Data], str]:
@@ -149,13 +173,19 @@ WORDS: Mapping[str, Callable[[Data], str]] = {
     "request.approved": _decided("APPROVED"),
     "request.denied": _decided("DENIED"),
     "request.expired": _expired,
+    "request.narrowed": lambda data: f"narrows it: {difference(data['asked'], data['granted'])}.",
     "request.cancelled": lambda _: "withdraws the request.",
     "request.consumed": lambda _: "uses the approval; it cannot be used again.",
     "request.escalated": _escalated,
+    "request.reruled": _reruled,
     "request.unreached": lambda _: "finds that nobody has been shown the request.",
     "request.unfillable": lambda data: f"finds too few people left in {', '.join(data['groups'])} to answer it.",
     "review.recorded": _review,
     "review.refused": lambda data: f"tries to {data['verdict']}, and is refused: {data['detail']}",
+    "break_glass.used": _used,
+    "break_glass.reviewed": _after,
+    "break_glass.review_refused": lambda data: f"tries to find it {data['verdict']}, and is refused: {data['detail']}",
+    "break_glass.overdue": lambda data: f"finds the after-review late: it was due at {data['due_at']}.",
     "grant.opened": lambda data: f"opens the grant: a credential of role {data['plan']['role']} may be minted.",
     "grant.claimed": lambda _: "takes the grant; from here on a credential may exist.",
     "grant.minted": _minted,
@@ -173,5 +203,16 @@ WORDS: Mapping[str, Callable[[Data], str]] = {
     "credential.collected": lambda data: f"collects the credential {data['access_key_id']}.",
 }
 """What each kind of record says, continuing "NAME …"."""
-BAD = frozenset({"review.refused", "grant.refused", "grant.lost", "grant.overtaken", "grant.revoke_failed"})
+BAD = frozenset(
+    {
+        "review.refused",
+        "break_glass.used",
+        "break_glass.review_refused",
+        "break_glass.overdue",
+        "grant.refused",
+        "grant.lost",
+        "grant.overtaken",
+        "grant.revoke_failed",
+    }
+)
 """Records that deserve the eye."""

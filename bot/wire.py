@@ -27,12 +27,28 @@ class AskBody(Action):
     parameters: dict[str, Any] | None = None  # type: ignore[assignment]  # on the wire an object, stored as RFC 8785 text
 
 
+class NarrowBody(_Body):
+    """What a reviewer makes smaller in approving, where the rules let them; what is left out stays as asked."""
+
+    ttl_seconds: Annotated[int, Field(ge=1)] | None = None
+    actions: Annotated[list[str], Field(min_length=1, max_length=50)] | None = None
+    resources: Annotated[list[str], Field(min_length=1, max_length=50)] | None = None
+
+
+class AfterReviewBody(_Body):
+    """What somebody else finds of a use of break-glass."""
+
+    verdict: Literal["justified", "unjustified"]
+    reason: Reason = ""
+
+
 class ReviewBody(_Body):
     """One person's answer. `shown` is the digest of the card that they saw, where they saw one."""
 
     verdict: Literal["approve", "deny"]
     reason: Reason = ""
     shown: Annotated[str, StringConstraints(max_length=100)] | None = None
+    narrow: NarrowBody | None = None
 
 
 class ConsumeBody(_Body):
@@ -87,7 +103,7 @@ class HitAnswer(_Answer):
 class RulingAnswer(_Answer):
     """Policy's answer, and the policy that gave it."""
 
-    effect: Literal["allow", "deny", "review"]
+    effect: Literal["allow", "deny", "review", "break_glass"]
     rules: list[HitAnswer]
     policy_sha256: str
 
@@ -143,12 +159,42 @@ class GrantAnswer(_Answer):
     actions: list[str]
     resources: list[str]
     ttl_seconds: int
+    extends: str | None
+    break_glass: bool
     ends_at: AwareDatetime | None
     expiration: AwareDatetime | None
     ending: EndingAnswer | None
     trouble: str | None
     failure: str | None
     proof: ProofAnswer | None
+
+
+class PlanPart(_Answer):
+    """What a credential may do, and for how long."""
+
+    actions: list[str]
+    resources: list[str]
+    ttl_seconds: int
+
+
+class NarrowedAnswer(_Answer):
+    """What a reviewer made smaller: what was asked, and what is granted instead."""
+
+    by: str
+    at: AwareDatetime
+    asked: PlanPart
+    granted: PlanPart
+
+
+class AfterReviewAnswer(_Answer):
+    """The review that a use of break-glass owes; `verdict` null: still owed, `overdue_at`: since when it is late."""
+
+    due_at: AwareDatetime
+    verdict: Literal["justified", "unjustified"] | None
+    by: str | None
+    reason: str
+    at: AwareDatetime | None
+    overdue_at: AwareDatetime | None
 
 
 class RequestAnswer(_Answer):
@@ -175,6 +221,8 @@ class RequestAnswer(_Answer):
     expires_at: AwareDatetime
     decided_at: AwareDatetime | None
     action_digest: str
+    narrowed: NarrowedAnswer | None
+    after_review: AfterReviewAnswer | None
     consumed_at: AwareDatetime | None
     grant: GrantAnswer | None
     receipt: str | None

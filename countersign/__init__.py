@@ -34,11 +34,25 @@ from countersign.errors import (
     Unreachable,
     outcome,
 )
-from countersign.models import Access, Actor, Ask, Credential, Freeze, Grant, Proof, Request, Review, Revocation, Risk
+from countersign.models import (
+    Access,
+    Actor,
+    AfterReview,
+    Ask,
+    Credential,
+    Freeze,
+    Grant,
+    Proof,
+    Request,
+    Review,
+    Revocation,
+    Risk,
+)
 
 __all__ = [
     "Access",
     "Actor",
+    "AfterReview",
     "ArgumentsChanged",
     "Ask",
     "AsyncClient",

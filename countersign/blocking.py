@@ -81,6 +81,7 @@ class Client:
     cancel = _blocking(AsyncClient.cancel)
     consume = _blocking(AsyncClient.consume)
     review = _blocking(AsyncClient.review)
+    after_review = _blocking(AsyncClient.after_review)
     credential = _blocking(AsyncClient.credential)
     release = _blocking(AsyncClient.release)
     revoke = _blocking(AsyncClient.revoke)

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from approvers.errors import CountersignError
-from countersign.commands import asking, granted, stopping
+from countersign.commands import asking, granted, reviewing, stopping
 from countersign.commands.common import Ended, as_json, explain, not_built, put_json, say
 from countersign.errors import OTHER, exit_code_of
 from countersign.run import BEFORE_COMMAND
@@ -22,6 +22,7 @@ from countersign.run import BEFORE_COMMAND
 OPERATORS = {
     "demo": "Run everything on this machine, with a local AWS.",
     "apply": "Check and apply countersign.toml and policy.toml.",
+    "policy": "Check and explain policy, and try a change before it counts.",
     "keys": "Make, list and revoke API keys.",
     "doctor": "Check what the processes need, and say what is missing.",
     "console": "Make a sign-in link for the console.",
@@ -29,7 +30,6 @@ OPERATORS = {
     "teams": "Package the Teams app.",
 }
 NOT_BUILT = {
-    "policy": "Check, explain, simulate or suggest policy.",
     "receipt": "Verify a receipt.",
 }
 ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -49,6 +49,7 @@ def build(asked: str | None = None) -> typer.Typer:
         app.command()(function)
     app.command("credential-process")(granted.credential_process)
     app.command()(stopping.freeze)
+    app.command("after-review")(reviewing.after_review)
     app.add_typer(_audit(), name="audit")
     for name, words in OPERATORS.items():
         _add_operator(app, name, words, loaded=name == asked)

@@ -178,6 +178,16 @@ class AsyncClient:
         call = Call("POST", f"/v1/requests/{_id(request)}/reviews", body, resend=False)
         return _read(Request, await self._transport.call(call))
 
+    async def after_review(self, request: str | Request, verdict: str, reason: str = "") -> Request:
+        """Say as a person, afterwards, whether a use of break-glass was `justified` or `unjustified`.
+
+        The same finding twice is taken once; an unjustified use needs a reason.
+        """
+        body = {"verdict": verdict, "reason": reason}
+        return _read(
+            Request, await self._transport.call(Call("POST", f"/v1/requests/{_id(request)}/after-review", body))
+        )
+
     async def credential(self, grant: str | Grant | Request) -> Credential:
         """Collect an active grant's credential, opened if it is sealed; the same one each time, until it ends."""
         request = _id(grant)

@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from approvers.action import MAX_TTL_SECONDS, Access, ActionName, Actor, Level, Resource, Token
+from approvers.action import MAX_TTL_SECONDS, Access, ActionName, Actor, GrantId, Level, Resource, Token
 
 __all__ = [
-    "Access", "Actor", "Ask", "Credential", "Freeze", "Grant", "Proof", "Request", "Review", "Revocation", "Risk",
+    "Access", "Actor", "AfterReview", "Ask", "Credential", "Freeze", "Grant", "Proof", "Request", "Review",
+    "Revocation", "Risk",
 ]  # fmt: skip
 
 TERMINAL_GRANT = frozenset({"REVOKED", "FAILED"})
@@ -53,7 +54,7 @@ class Ask(BaseModel):
     actor: Actor | None = None
     parameters: Annotated[dict[str, Any], AfterValidator(_json_only)] | None = None
     access: Access | None = None
-    extends: str | None = None
+    extends: GrantId | None = None
     break_glass: bool = False
     public_key: str | None = None
 
@@ -76,6 +77,16 @@ class Review(_Answer):
     reviewer: str
     verdict: str
     reason: str | None = None
+    at: datetime | None = None
+
+
+class AfterReview(_Answer):
+    """The review that a use of break-glass owes; `verdict` None: nobody has given it yet."""
+
+    due_at: datetime | None = None
+    verdict: str | None = None
+    by: str | None = None
+    reason: str = ""
     at: datetime | None = None
 
 
@@ -106,6 +117,8 @@ class Grant(_Answer):
     actor: str | None = None
     role: str | None = None
     ttl_seconds: int | None = None
+    extends: str | None = None
+    break_glass: bool = False
     ends_at: datetime | None = None
     ending: dict[str, Any] | None = None
     trouble: str | None = None
@@ -161,6 +174,8 @@ class Request(_Answer):
     reviews: list[Review] = []
     expires_at: datetime | None = None
     action_digest: str | None = None
+    narrowed: dict[str, Any] | None = None
+    after_review: AfterReview | None = None
     grant: Grant | None = None
     receipt: Any = None
 

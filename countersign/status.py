@@ -19,8 +19,9 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from approvers.narrowing import difference
 from approvers.times import spell
-from countersign.models import Grant, Request
+from countersign.models import AfterReview, Grant, Request
 
 HEARTBEAT_SECONDS = 55.0
 OFF = ("", "0", "false", "no")
@@ -131,9 +132,9 @@ def standing(request: Request) -> str:
     if request.pending:
         return f"{label} waits for {_asked(request)}{_until(request.expires_at)}"
     if not request.settled:
-        return f"{label} is approved{_by(request, 'approve')}; the credential is being made"
+        return f"{label} is {_approved(request)}; the credential is being made"
     if request.approved:
-        return f"{label} is approved{_by(request, 'approve')}{_credential(request.grant)}"
+        return f"{label} is {_approved(request)}{_credential(request.grant)}"
     return f"{label} is {harmless(request.state)}{_by(request, 'deny')}"
 
 
@@ -158,9 +159,35 @@ def _asked(request: Request) -> str:
     return harmless(missing + (f" (approved by {', '.join(answered)})" if answered else ""))
 
 
+def _approved(request: Request) -> str:
+    """Say how it came to a yes: by whom, how much of it, and that nobody was asked where break-glass took it."""
+    if request.because == "break_glass":
+        return f"granted by break-glass; {_owed(request.after_review)}"
+    return f"approved{_by(request, 'approve')}{_smaller(request)}"
+
+
+def _owed(after: AfterReview | None) -> str:
+    if after is None or after.due_at is None:
+        return "somebody reviews it afterwards"
+    if after.verdict is None:
+        return f"its after-review is due {after.due_at.astimezone(UTC):%-d %b %H:%M} UTC"
+    return harmless(f"found {after.verdict} by {after.by}")
+
+
 def _by(request: Request, verdict: str) -> str:
     people = [one.reviewer for one in request.reviews if one.verdict == verdict]
     return harmless(f" by {', '.join(people)}") if people else " by policy" if request.because == "rule" else ""
+
+
+def _smaller(request: Request) -> str:
+    """Say what a reviewer has left out of what was asked: COMMAND will miss it."""
+    said = request.narrowed
+    if not said:
+        return ""
+    try:
+        return harmless(f", narrowed: {difference(said['asked'], said['granted'])}")
+    except (KeyError, TypeError):  # a server that is newer than this command
+        return ", narrowed"
 
 
 def _credential(grant: Grant | None) -> str:

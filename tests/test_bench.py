@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as everything
-from bench import due, growth, intake, memory, mint, slack, teams
+from bench import due, growth, intake, memory, mint, rules, simulate, slack, teams
 from bench.stage import at, table, valkey
 
 
@@ -80,8 +80,32 @@ def test_teams(capsys: pytest.CaptureFixture[str]):
     assert "| /healthz, while the asks came |" in lag
 
 
+def test_simulate(capsys: pytest.CaptureFixture[str]):
+    simulate.main(["--asks", "300", "--rounds", "1"])
+    rows = [row.split(" | ") for row in capsys.readouterr().out.splitlines()]
+    assert [len(row) for row in rows[2:]] == [7, 7, 7]
+    assert all(int(row[2].replace(",", "")) > 0 for row in rows[2:])
+
+
+def test_rules(capsys: pytest.CaptureFixture[str]):
+    assert rules.main(["--asks", "60", "--rounds", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("agree on effect and deciding rules") == 2
+    assert printed.count("| Countersign | ") == printed.count("| CEL in Rust, with its input | ") == 2
+
+
 def test_everything_is_listed_and_each_can_be_run_alone(capfd: pytest.CaptureFixture[str]):
-    assert set(everything.LIMITS) == {"intake", "mint", "due", "memory", "growth", "slack", "teams"}
+    assert set(everything.LIMITS) == {
+        "intake",
+        "mint",
+        "due",
+        "memory",
+        "growth",
+        "slack",
+        "teams",
+        "simulate",
+        "rules",
+    }
     assert everything.main(["growth", "--small", "5", "--large", "10", "--commits", "2"]) == 0
     assert "| **ratio** |" in capfd.readouterr().out
     assert everything.main(["grwth"]) == 2

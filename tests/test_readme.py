@@ -15,6 +15,7 @@ import typer
 
 import countersign
 from approvers.roster import parse_roster
+from bot.schedules import Answer
 from bot.surfaces.slack_events import GONE
 from countersign.cli import NOT_BUILT, OPERATORS, build
 from countersign.errors import CANCELLED, DENIED, EXPIRED, OTHER, OUR_FAULT
@@ -163,6 +164,17 @@ def test_the_roster_of_the_teams_guide_is_one_that_we_read() -> None:
     assert [one.name for one in roster.by_teams(tenant, object_id.upper())] == ["dana"]
     assert roster.persons["robin"].slack_user
     assert str(roster.places["prod"].teams).endswith("@thread.tacv2")
+
+
+def test_the_rosters_of_the_operating_guide_are_ones_that_we_read() -> None:
+    ci, on_call = re.findall(r"```toml\n(.*?)```", TEXTS["docs/operating.md"], re.DOTALL)
+    people = '[person.dana]\nemail = "dana@example.com"\n[person.robin]\n[group.sre]\npeople = ["dana"]\n'
+    roster = parse_roster(people + ci + on_call)
+    claims = {"repository_id": "456789", "ref": "refs/heads/main", "event_name": "push"}
+    assert [one.name for one in roster.proven("github", claims)] == ["deploy"]
+    assert roster.outside_groups == roster.on_call_groups() == {"db-oncall"}
+    [answer] = re.findall(r"```json\n(.*?)```", TEXTS["docs/operating.md"], re.DOTALL)
+    assert Answer.model_validate_json(answer).on_call == ["dana@example.com", "user:robin"]
 
 
 def test_every_slack_key_of_the_roster_is_described() -> None:

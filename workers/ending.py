@@ -23,9 +23,9 @@ async def prove(tools: Tools, attempt: Attempt, grant: Grant) -> str:
     """Make one attempt to end a REVOKING grant and to show it."""
     kind = proof_wanted(grant)
     handle = _handle(grant)
-    provider = tools.providers[grant.plan.provider]
     deny_written = False
     try:
+        provider = tools.provider(grant.plan.provider)
         if kind is ProofKind.PROBE_DENIED:
             await asyncio.to_thread(provider.revoke, handle)
             deny_written = True
@@ -49,7 +49,7 @@ async def collect(tools: Tools, attempt: Attempt, grant: Grant) -> str:
         await tools.store.records.commit(Commit(at=now, attempt=attempt, due={attempt.member: collect_at(grant)}))
         return "too early to collect"
     try:
-        await asyncio.to_thread(tools.providers[grant.plan.provider].collect, _handle(grant))
+        await asyncio.to_thread(tools.provider(grant.plan.provider).collect, _handle(grant))
     except ProviderError as error:
         await tools.alert("collect_failed", grant, f"The Deny of {grant.id} could not be removed: {error}")
         later = now + timedelta(minutes=1)

@@ -12,10 +12,12 @@ from datetime import timedelta
 from workers import logs
 from workers.clock.reconcile import sweep
 from workers.leasing import advance
-from workers.stores.layout import SWEEP
+from workers.stores.layout import SWEEP, TAG_SWEEP
 from workers.stores.port import Attempt, Unavailable
+from workers.tagging import sweep_tags
 from workers.tools import Tools
 
+SWEEPS = {SWEEP: sweep, TAG_SWEEP: sweep_tags}
 _log = logs.get_logger(__name__)
 _installed: list[tuple[asyncio.Runner, Tools]] = []
 
@@ -36,7 +38,7 @@ async def _run(tools: Tools, attempt: Attempt) -> str:
     with logs.bound(due=attempt.member):
         try:
             async with asyncio.timeout(limit.total_seconds()):
-                word = await (sweep(tools, attempt) if attempt.member == SWEEP else advance(tools, attempt))
+                word = await SWEEPS.get(attempt.member, advance)(tools, attempt)
             with contextlib.suppress(Unavailable):
                 await tools.store.signals.beat("worker")  # last: who waits for a credential does not wait for this
         except (Unavailable, TimeoutError) as error:

@@ -15,7 +15,8 @@ from approvers import grant as grants
 from approvers.errors import IllegalTransition
 from approvers.grant import Grant, GrantState
 from approvers.ids import request_of
-from approvers.request import Request, overtaken_by
+from approvers.request import Request
+from approvers.reruling import ended_early, gone, over_caps, overtaken_by
 from approvers.ruling import rule
 from approvers.upgrades import read
 from workers.ending import collect, prove
@@ -23,7 +24,7 @@ from workers.policies import Rulebook
 from workers.providers.port import Minted, NotSent, OutcomeUnknown, Refused
 from workers.stores import layout
 from workers.stores.port import Attempt, Commit, Fenced, Sealed, Snapshot, transact
-from workers.tools import Tools, move, told
+from workers.tools import NoProvider, Tools, move, told
 
 MIN_SESSION = timedelta(seconds=900)
 """The shortest session that STS issues (aws.md 1)."""
@@ -60,15 +61,16 @@ async def _mint(tools: Tools, attempt: Attempt, request_id: str, seen: Snapshot)
     claimed = await _claim(tools, attempt, request_id, seen)
     if claimed is None:
         return "overtaken"
-    provider = tools.providers[claimed.plan.provider]
     try:
-        issued = await asyncio.to_thread(provider.mint, claimed.id, claimed.plan)
+        issued = await asyncio.to_thread(tools.provider(claimed.plan.provider).mint, claimed.id, claimed.plan)
     except Refused as error:
         why = str(error)
         await tools.alert("mint_refused", claimed, f"AWS refused to mint {claimed.id}: {why}")
         return await move(tools, attempt, "refused", lambda one, _: grants.refused(one, why))
     except NotSent as error:
         why = str(error)
+        if isinstance(error, NoProvider):
+            await tools.alert("no_provider", claimed, f"{claimed.id} cannot be minted: {why}")
         return await move(tools, attempt, "not_sent", lambda one, _: grants.not_sent(one, why))
     except OutcomeUnknown as error:
         why = str(error)
@@ -87,7 +89,9 @@ async def _claim(tools: Tools, attempt: Attempt, request_id: str, first: Snapsho
         if grant.state is not GrantState.PENDING:
             return None, None
         request = read(Request, seen.records[layout.request_key(request_id)].json)
-        fields: dict[str, Any] = {"attempt": attempt, "expects": dict(book.versions)}
+        # every record that was read: a grant that this one goes on with cannot be taken away in between
+        expects = {**book.versions, **{key: one.version for key, one in seen.records.items()}}
+        fields: dict[str, Any] = {"attempt": attempt, "expects": expects}
         if why := _stopped(book, request, grant, seen):
             failed = grants.overtaken(grant, why)
             part = layout.grant_changed(seen.records[attempt.member], failed, at=seen.now, request=request)
@@ -97,22 +101,36 @@ async def _claim(tools: Tools, attempt: Attempt, request_id: str, first: Snapsho
         part = layout.put(attempt.member, seen.records[attempt.member].version, claimed.model_dump_json())
         return told(seen, part, claimed, "claimed", lease_until=seen.now + tools.lease, **fields), claimed
 
-    keys = [attempt.member, layout.request_key(request_id)]
-    refresh = tools.policies.refresh
-    return await transact(tools.store.records, keys, step, chains=[request_id], refresh=refresh, first=first)
+    keys, refresh = [attempt.member, layout.request_key(request_id)], tools.policies.refresh
+    if extends := read(Grant, first.records[attempt.member].json).extends:
+        first = await tools.store.records.read([*keys, layout.grant_key(extends)], [request_id])
+    return await transact(
+        tools.store.records, list(first.records), step, chains=[request_id], refresh=refresh, first=first
+    )  # fmt: skip
 
 
 def _stopped(book: Rulebook, request: Request, grant: Grant, seen: Snapshot) -> str | None:
     """Say why this grant must not be minted now; None if it may."""
-    if book.frozen is not None:
+    if book.frozen is not None and not grant.break_glass:
         return f"frozen: {book.frozen}"
     if seen.now >= grant.mint_by:
         return "nobody could mint it in time"
+    if why := gone(request, book.roster):
+        return f"the roster has changed: {why}"
+    if grant.extends and (why := ended_early(_extended(grant, seen))):
+        return why
     try:
         now = rule(book.policy, request.facts, sha256=book.policy_sha256)
+        over = over_caps(book.policy, request, request.facts)
     except Exception as error:  # whatever broke inside the rules: what cannot be confirmed is not minted
         return f"the policy could not be evaluated ({type(error).__name__})"
-    return overtaken_by(request, now)
+    return overtaken_by(request, now) or over
+
+
+def _extended(grant: Grant, seen: Snapshot) -> Grant | None:
+    """Return the grant that this one goes on with, as it is now."""
+    record = seen.records[layout.grant_key(grant.extends or "")]
+    return read(Grant, record.json) if record.version else None
 
 
 async def _deliver(tools: Tools, attempt: Attempt, claimed: Grant, issued: Minted) -> str:

@@ -23,13 +23,16 @@ WITHHELD = "[withheld]"
 _SECRET_NAME = re.compile(
     r"secret|token|password|authorization|cookie|api_?key|private|sealed|routing_key", re.IGNORECASE
 )
-_SECRET_TEXT = re.compile(r"(?<![A-Za-z0-9])c(?:s|ss|sl)_[A-Za-z0-9_-]{43}|(?<=://)[^/@\s]*:[^/@\s]+(?=@)")
+_SECRET_TEXT = re.compile(
+    r"(?<![A-Za-z0-9])c(?:s|ss|sl)_[A-Za-z0-9_-]{43}|(?<=://)[^/@\s]*:[^/@\s]+(?=@)"
+    r"|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
+)
 _TALKATIVE = ("botocore", "boto3", "urllib3", "s3transfer")
 """Libraries whose DEBUG lines hold whole answers of AWS, credentials included: never below INFO."""
 
 
 def scrub(text: str) -> str:
-    """Return the text without API keys, session and link tokens, and passwords in URLs."""
+    """Return the text without API keys, session, link and signed tokens, and passwords in URLs."""
     return _SECRET_TEXT.sub(WITHHELD, text)
 
 

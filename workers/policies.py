@@ -15,18 +15,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from approvers import away
+from approvers.applying import NeedsApproval, bound, changes, check_approval
 from approvers.audit import SYSTEM, By, Draft
 from approvers.away import Lent
 from approvers.errors import CountersignError
+from approvers.faults import ConfigError, load
 from approvers.policy import Policy, check_together, parse_policy
+from approvers.request import Request
 from approvers.roster import Roster, parse_roster
 from approvers.times import stamp
+from approvers.upgrades import read
+from workers.data.levels import load_levels
 from workers.stores import layout
 from workers.stores.port import Commit, Records, Signals, Snapshot, Unavailable, Versioned, transact
 
-__all__ = ["KEYS", "Applied", "Lent", "NotConfigured", "Policies", "Rulebook", "apply"]
+__all__ = ["KEYS", "Applied", "Lent", "NeedsApproval", "NotConfigured", "Policies", "Rulebook", "apply"]
 
 KEYS = (layout.POLICY, layout.ROSTER, layout.FREEZE, layout.AWAY)
+_FILES = {layout.ROSTER: "countersign.toml", layout.POLICY: "policy.toml"}
 LOOK_AGAIN = timedelta(seconds=5)
 
 
@@ -136,7 +142,9 @@ class Applied:
     changed: bool
 
 
-async def apply(records: Records, *, policy: str | None, roster: str | None, by: str, why: str) -> list[Applied]:
+async def apply(
+    records: Records, *, policy: str | None, roster: str | None, by: str, why: str, approval: str | None = None
+) -> list[Applied]:  # fmt: skip
     """Check new files together with what stands, and commit them, or raise ConfigError with every mistake.
 
     Args:
@@ -145,19 +153,80 @@ async def apply(records: Records, *, policy: str | None, roster: str | None, by:
         roster: text of countersign.toml; None keeps the one that stands.
         by: who applies, as recorded.
         why: their reason, as recorded.
+        approval: the id of the request whose approval this change uses up, where `[apply]` in force asks for one.
+
+    Raises:
+        NeedsApproval: the policy in force wants other people's yes to this, and `approval` is none.
+        AlreadyDecided: the approval was used already.
     """
     given = {layout.POLICY: policy, layout.ROSTER: roster}
+    keys = [*KEYS, *([layout.request_key(approval)] if approval else [])]
 
     def step(seen: Snapshot) -> tuple[Commit | None, list[Applied]]:
         texts = {key: text if text is not None else _text(seen.records[key]) for key, text in given.items()}
         if not all(texts.values()):
             raise NotConfigured("the first apply needs both files: countersign.toml and policy.toml")
-        check_together(parse_policy(texts[layout.POLICY]), parse_roster(texts[layout.ROSTER]))
+        new = parse_policy(texts[layout.POLICY]), parse_roster(texts[layout.ROSTER])
+        check_together(*new, actions=load_levels())
         done = [_applied(key, text, seen.records[key]) for key, text in given.items() if text is not None]
-        parts = [_put(one, texts[one.key], seen, by, why) for one in done if one.changed]
-        return (layout.commit(seen.now, *parts, heads=seen.heads) if parts else None), done
+        changed = [one for one in done if one.changed]
+        if not changed:
+            return None, done
+        used = _approved(seen, {one.key: texts[one.key] for one in changed}, new, _Wish(by, why, approval))
+        wish = _Wish(by, why, approval if used else None)
+        parts = [_put(one, texts[one.key], seen, wish) for one in changed]
+        return layout.commit(seen.now, *parts, used, heads=seen.heads), done
 
-    return await transact(records, KEYS, step, chains=(SYSTEM,))
+    return await transact(records, keys, step, chains=(SYSTEM, *([approval] if approval else [])))
+
+
+@dataclass(frozen=True)
+class _Wish:
+    by: str
+    why: str
+    approval: str | None
+
+
+def _approved(seen: Snapshot, texts: Mapping[str, str], new: tuple[Policy, Roster], wish: _Wish) -> layout.Part:
+    """Return the part that uses up the approval of this change; nothing where none is needed.
+
+    Raises:
+        NeedsApproval: it is needed, and `approval` is none.
+    """
+    old = _standing(seen)
+    if old is None or old[0].apply is None:
+        return {}
+    if wish.approval is None or not seen.records[layout.request_key(wish.approval)].version:
+        raise NeedsApproval(f"[apply] in policy.toml wants the yes of {old[0].apply.quorum} to a change of the files.")
+    record = seen.records[layout.request_key(wish.approval)]
+    request = read(Request, record.json)
+    was = {_FILES[key]: _text(seen.records[key]) for key in _FILES}
+    what = bound({_FILES[key]: text for key, text in texts.items()}, was, wish.why, changes(old, new))
+    check_approval(request, old[0], wish.by, what)
+    after = request.model_copy(update={"consumed_at": seen.now})
+    return {
+        **layout.request_changed(record, after, at=seen.now, closed=False),
+        "drafts": [
+            Draft(request.id, "request.consumed", By(wish.by, "operator", wish.by), "command", {"state": after.state})
+        ],
+        "events": [layout.event("request.consumed", seen.now, request=request.id)],
+    }
+
+
+def _standing(seen: Snapshot) -> tuple[Policy, Roster] | None:
+    """Return what is in force; None before the first apply, and where nothing can be decided under it any more.
+
+    A policy that this version cannot read stops every process; only one that wants approvals keeps its lock.
+    """
+    texts = {key: _text(seen.records[key]) for key in _FILES}
+    if not all(texts.values()):
+        return None
+    try:
+        return parse_policy(texts[layout.POLICY]), parse_roster(texts[layout.ROSTER])
+    except ConfigError:
+        if "apply" in load(texts[layout.POLICY]):
+            raise
+        return None
 
 
 def _applied(key: str, text: str, seen: Versioned) -> Applied:
@@ -165,22 +234,16 @@ def _applied(key: str, text: str, seen: Versioned) -> Applied:
     return Applied(key, sha256, not seen.version or json.loads(seen.json)["sha256"] != sha256)
 
 
-def _put(one: Applied, text: str, seen: Snapshot, by: str, why: str) -> layout.Part:
-    record = {"v": 1, "sha256": one.sha256, "text": text, "by": by, "why": why, "at": stamp(seen.now)}
+def _put(one: Applied, text: str, seen: Snapshot, wish: _Wish) -> layout.Part:
+    told: dict[str, str | None] = {"sha256": one.sha256, "text": text, "why": wish.why}
+    record = {"v": 1, "by": wish.by, "at": stamp(seen.now), **told}
     kind = one.key.partition(":")[2]
     old = seen.records[one.key]
-    draft = Draft(
-        SYSTEM,
-        f"{kind}.applied",
-        By(by, "operator", by),
-        "command",
-        {
-            "sha256": one.sha256,
-            "was": json.loads(old.json)["sha256"] if old.version else None,
-            "why": why,
-            "text": text,
-        },  # the text too, so that any decision can be replayed
-    )
+    told["was"] = json.loads(old.json)["sha256"] if old.version else None
+    if wish.approval:
+        told["approval"] = wish.approval
+    # the record has the text, too, so that any decision can be replayed
+    draft = Draft(SYSTEM, f"{kind}.applied", By(wish.by, "operator", wish.by), "command", told)
     return {**layout.put(one.key, old.version, json.dumps(record)), "drafts": [draft]}
 
 

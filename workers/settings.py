@@ -86,6 +86,13 @@ def _check_start(secret: SecretStr, start: str, fault: str) -> SecretStr:
     return secret
 
 
+def _check_bearer(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text or not text:
+        raise ValueError("not a token")
+    return secret
+
+
 def _check_signing_secret(secret: SecretStr) -> SecretStr:
     if _SIGNING_SECRET.fullmatch(secret.get_secret_value()) is None:
         raise ValueError("not a signing secret")
@@ -149,6 +156,7 @@ PublicUrl = Annotated[str, AfterValidator(_check_public)]
 WebhookUrl = Annotated[SecretStr, AfterValidator(_check_webhook)]
 BotToken = Annotated[SecretStr, AfterValidator(_check_bot_token)]
 AppToken = Annotated[SecretStr, AfterValidator(_check_app_token)]
+ScheduleToken = Annotated[SecretStr, AfterValidator(_check_bearer)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing_secret)]
 SlackApiUrl = Annotated[str, AfterValidator(_check_slack_api)]
 EntraId = Annotated[str, AfterValidator(_check_uuid)]
@@ -230,6 +238,10 @@ class Settings(BaseSettings):
     ] = "alertmanager"
     alert_routing_key: Annotated[
         SecretStr | None, About("PagerDuty's routing key.", "write the integration key of an Events API v2 service")
+    ] = None
+    schedule_token: Annotated[
+        ScheduleToken | None,
+        About("Bearer token that is sent to every on-call schedule.", "write printable ASCII without spaces", "web"),
     ] = None
     cards_per_minute: Annotated[
         int,

@@ -14,7 +14,7 @@ from approvers.request import Request
 from approvers.upgrades import read
 from workers.alerts import Alert, Alerts, Severity
 from workers.policies import Policies
-from workers.providers.port import Provider, Secret
+from workers.providers.port import NotSent, Provider, Secret, Tagged
 from workers.stores import layout
 from workers.stores.port import Attempt, Commit, Snapshot, Store, transact
 
@@ -25,6 +25,10 @@ RECORDED_AS = {"proven": "revoked", "ttl_elapsed": "ended", "stale": "lost", "ou
 WORKER = By(None, "countersign", "worker")
 
 
+class NoProvider(NotSent):
+    """This worker was started without the provider that a grant needs."""
+
+
 @dataclass(frozen=True)
 class Tools:
     """Hold the collaborators; the composition root picks the implementations.
@@ -33,6 +37,7 @@ class Tools:
         seal: encrypts a secret to the grant's caller, or to the web process's delivery key.
         lease: how long one attempt may take; a dead worker's item comes back after it. Longer than the slowest
             honest cloud call.
+        tagged: reads the tags of accounts; None where this worker has no rights to.
     """
 
     store: Store
@@ -41,6 +46,13 @@ class Tools:
     seal: Seal
     alerts: Alerts
     lease: timedelta
+    tagged: Tagged | None = None
+
+    def provider(self, name: str) -> Provider:
+        """Return a provider. Raises NoProvider where this worker has none of that name: nothing is sent then."""
+        if name not in self.providers:
+            raise NoProvider(f"this worker has no provider {name}; start workers that have it")
+        return self.providers[name]
 
     async def alert(self, kind: str, grant: Grant, summary: str, severity: Severity = "warning") -> None:
         """Tell on-call about a grant; the same kind for the same grant is one alert."""

@@ -12,7 +12,7 @@ from approvers.grant import Grant
 from workers.alerts import open_alerts
 from workers.policies import Policies
 from workers.providers.access import AwsAccess, Identity, Keys
-from workers.providers.port import Provider, Secret
+from workers.providers.port import Provider, Secret, Tagged
 from workers.settings import Settings
 from workers.stores.redis import connect
 from workers.tools import Seal, Tools
@@ -32,6 +32,7 @@ async def open_tools(settings: Settings, *, with_providers: bool) -> AsyncIterat
                 seal=sealer(settings.delivery_public_key),
                 alerts=alerts,
                 lease=timedelta(seconds=settings.lease_seconds),
+                tagged=tagged(settings) if with_providers else None,
             )
     finally:
         await store.aclose()
@@ -49,6 +50,15 @@ def providers(settings: Settings) -> dict[str, Provider]:
 
         found["dry_run"] = DryRunProvider()
     return found
+
+
+def tagged(settings: Settings) -> Tagged | None:
+    """Return what reads tags; a dry run has no rights to, so that every tag is unknown there."""
+    if "aws" not in settings.providers:
+        return None
+    from workers.providers.aws_tags import AwsTags  # noqa: PLC0415 as above
+
+    return AwsTags(aws_access(settings))
 
 
 def aws_access(settings: Settings) -> AwsAccess:

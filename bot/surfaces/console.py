@@ -20,6 +20,7 @@ from jinja2 import PackageLoader, StrictUndefined
 from approvers.card import visible
 from approvers.times import spell, to_ms
 from bot.deps import Deps
+from bot.narrow_form import LABELS, times
 from bot.sessions import Sessions
 from bot.surfaces import console_guard as guards
 from bot.surfaces.console_actions import Actions
@@ -59,12 +60,12 @@ def mount(app: web.Application, deps: Deps) -> None:
         default_helpers=False,
         filters=_FILTERS,
     )
-    env.globals["version"] = _version()
+    env.globals |= {"version": _version(), "times": times, "less_labels": LABELS}
     mold = Mold(env)
     shell = Shell(deps, guard)
     pages = Pages(deps, Fragments(deps, env, mold), mold, shell)
     sign_in = SignIn(deps, guard, shell)
-    actions = Actions(deps)
+    actions = Actions(deps, shell)
     console.middlewares.append(_around(guard, sign_in, shell, actions))
     console.cleanup_ctx.append(pages.follow)
     _add_routes(console, pages, actions, sign_in)
@@ -82,6 +83,7 @@ def _add_routes(console: web.Application, pages: Pages, actions: Actions, sign_i
         console.router.add_get(path, pages.show(page))
         console.router.add_get(f"{path.rstrip('/')}/live", pages.live(page))
     console.router.add_post("/requests/{id:req_[0-9A-Z]{26}}/review", actions.review)
+    console.router.add_post("/requests/{id:req_[0-9A-Z]{26}}/after-review", actions.after_review)
     console.router.add_post("/grants/{id:grt_[0-9A-Z]{26}}/revoke", actions.revoke)
     console.router.add_get("/sign-in", sign_in.page)
     console.router.add_get("/sign-in/{token:csl_[A-Za-z0-9_-]+}", sign_in.link)

@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment
 
+from approvers import card_after_review as after_words
 from approvers.audit import check_chain
 from approvers.card import Card, render, visible
 from approvers.grant import LIVE
@@ -18,6 +19,7 @@ from approvers.ids import request_of
 from approvers.request import RequestState
 from approvers.times import stamp
 from bot import ledger
+from bot.commands_why import why
 from bot.deps import Deps
 from bot.reading import NotFound, View
 from bot.reviewer_figures import Reviewers
@@ -113,6 +115,7 @@ class Fragments:
             hidden=len(bodies) - len(lines),
             chain=_chain_words(request_id, bodies),
             unfilled=_unfilled(view),
+            why=why(view.request, self._deps.policies.current),
             frozen=await self._frozen(),
         )
 
@@ -173,6 +176,8 @@ def _details(view: View) -> Iterable[tuple[str, str]]:
     yield "Request", request.id
     yield "Asked", stamp(request.submitted_at)
     yield ("Decided", stamp(request.decided_at)) if request.decided_at else ("Answer by", stamp(request.expires_at))
+    if request.after_review:
+        yield "After-review", after_words.found(request) or f"owed until {stamp(request.after_review.due_at)}"
     yield "Action digest", request.action_digest
     yield "Policy", f"sha256:{request.ruling.policy_sha256}"
     if grant is None:

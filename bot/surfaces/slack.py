@@ -41,7 +41,8 @@ from workers.alerts import Alert
 from workers.config import Settings
 from workers.stores.port import StoreError
 
-MODULES = ("slack_clicks", "slack_modals", "slack_home", "slack_commands", "slack_digest_clicks")
+MODULES = ("slack_clicks", "slack_modals", "slack_home", "slack_commands", "slack_digest_clicks",
+           "slack_after_review")  # fmt: skip
 """Where the listeners are: each has a table `LISTENERS`."""
 ANY = re.compile(".*")
 REST: tuple[Listener, ...] = (

@@ -28,10 +28,16 @@ class NoForm(CountersignError):
     code = "not_ready"
 
 
-async def open_form(parts: SlackParts, call: Incoming) -> None:
+async def open_form(parts: SlackParts, call: Incoming, *, break_glass: bool = False) -> None:
     """Open the form at once: its trigger is good for three seconds. Raises NoForm."""
     book = parts.deps.policies.current
-    view = slack_views.request_form(sorted(book.roster.roles), book.policy.environments)
+    terms = book.policy.break_glass if break_glass else None
+    view = slack_views.request_form(
+        sorted(book.roster.roles),
+        book.policy.environments,
+        break_glass=break_glass,
+        require=terms.require if terms else (),
+    )
     try:
         await parts.api.open_view(call.trigger or "", view)
     except SurfaceError as error:
@@ -43,7 +49,8 @@ async def submitted(parts: SlackParts, call: Incoming) -> Answer:
     who = await known(parts, call, "form request")
     view_id = str((call.view or {}).get("id", ""))
     try:
-        action = request_form.to_action(_filled(call), who.principal)
+        broken = (call.view or {}).get("private_metadata") == request_form.BREAK_GLASS
+        action = request_form.to_action(_filled(call), who.principal, break_glass=broken)
         view = await parts.deps.desk.submit(who, action, f"slack-form:{view_id}")
     except CountersignError as error:
         await _recorded(parts, who, error)

@@ -48,7 +48,7 @@ def heading(card: Card) -> str:
 
 def fingerprint(card: Card, note: str = "") -> str:
     """Return a short hash of what the card shows, for block ids that are new at each change."""
-    return hashlib.sha256(f"{card.model_dump_json()}\n{note}".encode()).hexdigest()[:10]
+    return hashlib.sha256(f"{card.model_dump_json(exclude={'narrow'})}\n{note}".encode()).hexdigest()[:10]
 
 
 def weight(message_or_view: Block) -> int:
@@ -84,8 +84,10 @@ def _actions(card: Card, console: str) -> list[Block]:
     if "approve" in verbs:
         first = buttons.review(card) if card.review_first else buttons.approve(card, confirmed=False)
         made += [first, buttons.deny(card), buttons.deny_because(card)]
+        made += [buttons.less(card)] if card.narrow and not card.review_first else []
     if "revoke" in verbs:
         made.append(buttons.revoke(card))
+    made += buttons.after_review(card)
     return [*made, buttons.details(card), *buttons.console(console, f"requests/{card.request_id}")]
 
 

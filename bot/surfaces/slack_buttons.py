@@ -57,6 +57,11 @@ def review(card: Card) -> Block:
     return button("cs_review", "Review", value(card), f"Review {card.handle}", "primary")
 
 
+def less(card: Card) -> Block:
+    """Return the button that opens Review for the form at its end, where Approve stands on the card."""
+    return button("cs_review", "Approve less…", value(card), f"Approve less of {card.handle}")
+
+
 def details(card: Card) -> Block:
     """Return Details."""
     return button("cs_details", "Details", value(card), f"Details of {card.handle}")
@@ -65,6 +70,16 @@ def details(card: Card) -> Block:
 def revoke(card: Card) -> Block:
     """Return Revoke, which stays while the grant lives."""
     return button("cs_revoke", "Revoke", value(card), f"Revoke {card.handle}", "danger")
+
+
+def after_review(card: Card) -> list[Block]:
+    """Return what somebody else can say of a use of break-glass; none where nothing is owed."""
+    if not any(one.verb == "justified" for one in card.buttons):
+        return []
+    return [
+        button("cs_justified", "Justified", value(card), f"Justified: {card.handle}", "primary"),
+        button("cs_unjustified", "Not justified…", value(card), f"Not justified: {card.handle}"),
+    ]
 
 
 def show(card: Card) -> Block:

@@ -104,7 +104,7 @@ async def _run(parts: SlackParts, call: Incoming, text: str, note: str) -> Messa
     who = await known(parts, call, "command")
     reply = await Commands(parts.deps, prefix=f"{COMMAND} ").run(who, text)
     if reply.form:
-        await slack_asking.open_form(parts, call)
+        await slack_asking.open_form(parts, call, break_glass=reply.form == "break_glass")
         return None
     if reply.follow:
         parts.tasks.start(follow(parts, call, reply.follow))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from approvers.after_review import Verdict
 from approvers.audit import By
+from approvers.narrowing import Narrow
 from bot import deciding
 from bot.deciding import Press
 from bot.identity import Identity
@@ -13,9 +15,16 @@ from bot.surfaces.slack_parts import SlackParts
 REVIEW_VIEW = "cs_review_view"
 
 
-async def decide(parts: SlackParts, call: Incoming, verdict: str, reason: str = "") -> Outcome:
+async def decide(
+    parts: SlackParts, call: Incoming, verdict: str, reason: str = "", *, narrow: Narrow | None = None
+) -> Outcome:  # fmt: skip
     """Take one review."""
-    return await deciding.decide(parts.deps, _press(parts, call), verdict, reason)
+    return await deciding.decide(parts.deps, _press(parts, call), verdict, reason, narrow=narrow)
+
+
+async def after_review(parts: SlackParts, call: Incoming, verdict: Verdict, reason: str = "") -> Outcome:
+    """Take what somebody finds of a use of break-glass."""
+    return await deciding.after_review(parts.deps, _press(parts, call), verdict, reason)
 
 
 async def revoke(parts: SlackParts, call: Incoming) -> Outcome:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from approvers.card_text import visible
-from bot.request_form import RISKS, TTLS
-from bot.surfaces.slack_text import Block, clamp, plain
+from bot.request_form import BREAK_GLASS, RISKS, TTLS, WARNING
+from bot.surfaces.slack_text import Block, clamp, emoji, line, plain, rich, words
 
 MAX_OPTIONS = 100
 
 
 def request_form(
-    roles: Sequence[str], environments: Sequence[str], *, values: Mapping[str, str] | None = None
+    roles: Sequence[str],
+    environments: Sequence[str],
+    *,
+    values: Mapping[str, str] | None = None,
+    break_glass: bool = False,
+    require: Collection[str] = (),
 ) -> Block:
     """Return the form. `block_id` and `action_id` of an input are the field's name.
 
@@ -20,6 +25,8 @@ def request_form(
         roles: the names of the roster's roles; over 100 they are typed instead of picked.
         environments: the policy's environments, in the order in which they are offered.
         values: what to fill in at first, by field.
+        break_glass: whether it asks for break-glass: it says so, and carries that where nobody types.
+        require: which of the optional fields have to be filled in.
     """
     given = values or {}
     fields = [
@@ -29,18 +36,28 @@ def request_form(
         _pick("environment", "Environment", [(name, name) for name in environments], given),
         _pick("ttl_seconds", "For how long", TTLS, {"ttl_seconds": "900", **given}),
         _type("reason", "Reason", "What is it for?", given, lines=True),
-        _type("ticket", "Ticket", "INC-42", given, optional=True),
+        _type("ticket", "Ticket", "INC-42", given, optional="ticket" not in require),
         _type("data_classes", "Data in play", "pii, payments", given, optional=True),
         _type("undo", "How to undo it", "Restore the object's old version", given, optional=True, lines=True),
         _pick("risk", "Risk, if you know it to be higher", RISKS, given, optional=True),
     ]
-    return {
+    made: Block = {
         "type": "modal",
         "callback_id": "cs_request_view",
         "title": plain("Ask for access", 24),
         "submit": plain("Ask", 24),
         "close": plain("Cancel", 24),
         "blocks": fields,
+    }
+    if not break_glass:
+        return made
+    warned = rich([line(emoji("rotating_light"), words(f" {WARNING}", bold=True))], "cs_break_glass")
+    return {
+        **made,
+        "title": plain("Break glass", 24),
+        "submit": plain("Take it now", 24),
+        "private_metadata": BREAK_GLASS,
+        "blocks": [warned, *fields],
     }
 
 

@@ -93,12 +93,20 @@ _TYPED_IN = fields(
 
 def _picks(kind: str) -> Any:
     choices = many(_option(), 10)
-    return fields({"type": word(kind), "action_id": _ID, "options": choices}, {"focus_on_load": flag})
+    return fields(
+        {"type": word(kind), "action_id": _ID, "options": choices}, {"focus_on_load": flag, "initial_options": choices}
+    )
 
 
 _PICKS = {kind: _picks(kind) for kind in ("checkboxes", "radio_buttons")}
+_SELECT_MANY = fields(
+    {"type": word("multi_static_select"), "action_id": _ID, "options": many(_option(), 100)},
+    {"placeholder": _plain(150), "initial_options": many(_option(), 100)},
+)
 _CLICKED = typed({"button": _BUTTON, "static_select": _SELECT, "overflow": _OVERFLOW, **_PICKS})
-_FILLED = typed({"plain_text_input": _TYPED_IN, "static_select": _SELECT, **_PICKS})
+_FILLED = typed(
+    {"plain_text_input": _TYPED_IN, "static_select": _SELECT, "multi_static_select": _SELECT_MANY, **_PICKS}
+)
 _BLOCK = {"block_id": _ID}
 _SHOWN = {
     "header": fields({"type": word("header"), "text": _plain(150)}, _BLOCK),

@@ -1,14 +1,16 @@
-"""Listen to the buttons that open dialogs: Review, Details, a denial in words. And to those words when they come."""
+"""Listen to the buttons that open dialogs: Review, Details, a denial in words. And to what is sent from them."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
 from approvers.card import shown_digest
+from approvers.errors import Malformed
 from approvers.request import RequestState
+from bot import outcomes
 from bot.outcomes import Outcome
 from bot.reading import View
-from bot.surfaces import slack_views
+from bot.surfaces import slack_narrow, slack_views
 from bot.surfaces.slack_answers import mend
 from bot.surfaces.slack_deciding import decide, known
 from bot.surfaces.slack_dialogs import (
@@ -44,10 +46,26 @@ async def ask_words(parts: SlackParts, call: Incoming) -> None:
 
 async def words_sent(parts: SlackParts, call: Incoming) -> Answer:
     """Take a denial with the person's own words; what came of it stands in the place of the form."""
-    typed = _typed(call)
+    typed = typed_words(call)
     if not typed:
         return Answer({"response_action": "errors", "errors": {"words": "Say why in a few words, or close this."}})
     outcome = await decide(parts, call, "deny", typed)
+    parts.tasks.start(mend(parts, call, outcome))
+    parts.tasks.start(publish(parts, call.user))
+    return Answer({"response_action": "update", "view": await _said(parts, outcome)})
+
+
+async def less_sent(parts: SlackParts, call: Incoming) -> Answer:
+    """Take an approval of less than was asked; a complaint stands at its field, what came of it in the form's place."""
+    form = call.view or {}
+    try:
+        wish = slack_narrow.wish(form)
+    except Malformed as error:
+        outcome = outcomes.refused(error)
+    else:
+        outcome = await decide(parts, call, "approve", narrow=wish)
+    if outcome.field and (errors := slack_narrow.complaint(form, outcome.field, outcome.text)):
+        return Answer({"response_action": "errors", "errors": errors})
     parts.tasks.start(mend(parts, call, outcome))
     parts.tasks.start(publish(parts, call.user))
     return Answer({"response_action": "update", "view": await _said(parts, outcome)})
@@ -71,7 +89,7 @@ async def _said(parts: SlackParts, outcome: Outcome) -> Dialog:
         return slack_views.notice(outcome.title, outcome.text)
 
 
-def _typed(call: Incoming) -> str:
+def typed_words(call: Incoming) -> str:
     """Return the words of the form, and nothing else of it."""
     try:
         typed = (call.view or {})["state"]["values"]["words"]["words"]["value"]
@@ -84,4 +102,5 @@ LISTENERS: tuple[Listener, ...] = (
     ("action", "cs_review", review_clicked),
     ("action", "cs_details", details_clicked),
     ("view", "cs_deny_view", words_sent),
+    ("view", "cs_review_view", less_sent),
 )

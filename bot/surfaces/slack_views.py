@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from approvers.card import Card, CardFact, fitted
 from approvers.card_text import weigh
 from bot.surfaces import slack_buttons as buttons
-from bot.surfaces import slack_facts
+from bot.surfaces import slack_facts, slack_narrow
 from bot.surfaces.slack_blocks import fingerprint, heading
 from bot.surfaces.slack_form import request_form
 from bot.surfaces.slack_home_view import home
 from bot.surfaces.slack_text import Block, clock, code, line, ours, pieces, plain, quote, rich, words
 
-__all__ = ["deny_words", "details", "home", "loading", "notice", "request_form", "review"]
+__all__ = ["deny_words", "details", "home", "loading", "notice", "request_form", "review", "unjustified_words"]
 
 VIEW_WEIGHT = 170_000
 """What the facts may take in ASCII JSON: with everything around them the dialog stays below Slack's 250 kB."""
@@ -43,7 +43,10 @@ def notice(title: str, text: str) -> Block:
 
 
 def review(card: Card, console: str) -> Block:
-    """Return the whole request, with Approve and Deny at its end. Once it is decided it says so, without them."""
+    """Return the whole request, with Approve and Deny at its end, and where it may be, the form to approve less.
+
+    Once it is decided it says so, without them.
+    """
     tag = fingerprint(card)
     whole = _whole(card)
     missing = sum(fact.cut for fact in whole)
@@ -58,7 +61,11 @@ def review(card: Card, console: str) -> Block:
         actions += [] if missing else [buttons.approve(card, confirmed=True)]
         actions += [buttons.deny(card), buttons.deny_because(card)]
     actions += buttons.console(console, f"requests/{card.request_id}")
-    return _about(card, "cs_review_view", f"Review {card.handle}", [*blocks, *_actions(actions, tag)])
+    blocks += _actions(actions, tag)
+    if card.narrow is None or missing:
+        return _about(card, "cs_review_view", f"Review {card.handle}", blocks)
+    made = _about(card, "cs_review_view", f"Review {card.handle}", [*blocks, *slack_narrow.inputs(card.narrow, tag)])
+    return {**made, "submit": plain(slack_narrow.SUBMIT, 24)}
 
 
 def details(card: Card, lines: Sequence[str], console: str) -> Block:
@@ -69,28 +76,39 @@ def details(card: Card, lines: Sequence[str], console: str) -> Block:
         blocks.append({"type": "header", "block_id": f"cs_log_{tag}", "text": plain("What happened", 150)})
         blocks += _story(lines, tag)
     actions = [buttons.revoke(card)] if any(one.verb == "revoke" for one in card.buttons) else []
-    actions += buttons.console(console, f"requests/{card.request_id}")
+    actions += [*buttons.after_review(card), *buttons.console(console, f"requests/{card.request_id}")]
     return _about(card, "cs_details_view", f"Details {card.handle}", [*blocks, *_actions(actions, tag)])
 
 
 def deny_words(card: Card) -> Block:
     """Return the dialog that asks for the words of a denial; the agent will read them."""
-    tag = fingerprint(card)
+    blocks = _asking(card, "Why not? The agent reads this.", "Say what to ask for instead")
+    return {**_about(card, "cs_deny_view", f"Deny {card.handle}", blocks), "submit": plain("Deny", 24)}
+
+
+def unjustified_words(card: Card) -> Block:
+    """Return the dialog that asks why a use of break-glass was not justified; everybody who was told reads that."""
+    blocks = _asking(card, "Why was it not justified? Everybody who was told reads this.", "Say what was wrong")
+    made = _about(card, "cs_unjustified_view", f"Not justified: {card.handle}", blocks)
+    return {**made, "submit": plain("Not justified", 24)}
+
+
+def _asking(card: Card, label: str, example: str) -> list[Block]:
+    """Return what a form for words is made of: what it is about, and the field."""
     ask: Block = {
         "type": "input",
         "block_id": "words",
-        "label": plain("Why not? The agent reads this.", 2_000),
+        "label": plain(label, 2_000),
         "element": {
             "type": "plain_text_input",
             "action_id": "words",
             "multiline": True,
             "max_length": MAX_WORDS,
             "focus_on_load": True,
-            "placeholder": plain("Say what to ask for instead", 150),
+            "placeholder": plain(example, 150),
         },
     }
-    blocks = [rich([line(words(card.push))], f"cs_what_{tag}"), ask]
-    return {**_about(card, "cs_deny_view", f"Deny {card.handle}", blocks), "submit": plain("Deny", 24)}
+    return [rich([line(words(card.push))], f"cs_what_{fingerprint(card)}"), ask]
 
 
 def _modal(title: str, blocks: list[Block]) -> Block:

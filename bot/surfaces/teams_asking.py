@@ -22,25 +22,46 @@ _log = logs.get_logger(__name__)
 
 
 def form(
-    parts: TeamsParts, values: dict[str, str] | None = None, problem: tuple[str, str] | None = None
+    parts: TeamsParts,
+    values: dict[str, str] | None = None,
+    problem: tuple[str, str] | None = None,
+    *,
+    break_glass: bool = False,
 ) -> dict[str, Any]:
     """Return the form's card, with what was filled in and what is wrong with which field."""
     book = parts.deps.policies.current
-    return teams_card.request_form(sorted(book.roster.roles), book.policy.environments, values=values, problem=problem)
+    terms = book.policy.break_glass if break_glass else None
+    return teams_card.request_form(
+        sorted(book.roster.roles),
+        book.policy.environments,
+        values=values,
+        problem=problem,
+        break_glass=break_glass,
+        require=terms.require if terms else (),
+    )
 
 
 async def submitted(parts: TeamsParts, call: Incoming) -> Answer:
     """Take a filled-in form: what became of it stands in its place, or the form once more with what is wrong."""
+    return await _submitted(parts, call, break_glass=False)
+
+
+async def taken(parts: TeamsParts, call: Incoming) -> Answer:
+    """Take a filled-in form that asks for break-glass."""
+    return await _submitted(parts, call, break_glass=True)
+
+
+async def _submitted(parts: TeamsParts, call: Incoming, *, break_glass: bool) -> Answer:
     who = await known(parts, call, "form request")
     filled = _filled(call)
     try:
-        action = request_form.to_action(filled, who.principal)
+        action = request_form.to_action(filled, who.principal, break_glass=break_glass)
         view = await parts.deps.desk.submit(who, action, f"teams-form:{call.conversation}/{call.message}")
     except CountersignError as error:
         await _recorded(parts, who, error)
         field, words = request_form.complaint(error)
         words = SENT if isinstance(error, KeyReused) else words
-        return _answered(parts, call, form(parts, filled, (field, words)), words)
+        return _answered(parts, call, form(parts, filled, (field, words), break_glass=break_glass), words)
     title, text = request_form.asked(view)
     notice = teams_card.notice(text, title=title)
     parts.tasks.start(_settled(parts, call, notice, title))

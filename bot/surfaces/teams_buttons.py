@@ -52,6 +52,19 @@ def approve(card: Card) -> Block:
     return execute("approve", title, target(card), spoken=f"{title}: {card.handle}", style="positive")
 
 
+def less(card: Card) -> Block:
+    """Return the button that brings the form to approve less."""
+    return execute("less", "Approve less…", target(card), spoken=f"Approve less of {card.handle}")
+
+
+def approve_less(card: Card) -> Block:
+    """Return the button of that form."""
+    spoken = f"Approve {card.handle} as narrowed"
+    return execute(
+        "approve_less", "Approve as narrowed", target(card), spoken=spoken, style="positive", inputs=True
+    )  # fmt: skip
+
+
 def deny(card: Card) -> Block:
     """Return Deny: one tap, no question asked."""
     return execute("deny", "Deny", target(card), spoken=f"Deny {card.handle}")
@@ -88,6 +101,30 @@ def details(card: Card) -> Block:
 def revoke(about: Target, handle: str) -> Block:
     """Return Revoke, which stays while the grant lives."""
     return execute("revoke", "Revoke", about, spoken=f"Revoke {handle}", style="destructive")
+
+
+def after_review(card: Card) -> list[Block]:
+    """Return what somebody else can say of a use of break-glass; none where nothing is owed."""
+    if not any(one.verb == "justified" for one in card.buttons):
+        return []
+    why = "Why was it not justified? Everybody who was told reads this."
+    unfolded: Block = {
+        "type": "Action.ShowCard",
+        "title": "Not justified…",
+        "card": {
+            "type": "AdaptiveCard",
+            "body": [
+                words(why, weight="Bolder"),
+                typed("words", "Your words", placeholder="Say what was wrong", most=MAX_WORDS, lines=True),
+            ],
+            "actions": [
+                execute("unjustified", "Not justified", target(card), spoken=f"Not justified: {card.handle}",
+                        inputs=True)
+            ],
+        },
+    }  # fmt: skip
+    taken = execute("justified", "Justified", target(card), spoken=f"Justified: {card.handle}", style="positive")
+    return [taken, unfolded]
 
 
 def show(about: Target, handle: str) -> Block:

@@ -113,11 +113,14 @@ def _actions(card: Card, console: str, whole: bool) -> list[Block]:
     page, details = f"requests/{card.request_id}", buttons.details(card)
     if not _can(card, "approve"):
         revoke = [buttons.revoke(buttons.target(card), card.handle)] if _can(card, "revoke") else []
-        return buttons.row([*revoke, details, *buttons.link(console, page)], spacing="Medium")
+        found = buttons.row(buttons.after_review(card), spacing="Medium")
+        return [*found, *buttons.row([*revoke, details, *buttons.link(console, page)], spacing="Medium")]
     reviewed = card.review_first or not whole
     first = buttons.review(card.request_id, console) if reviewed else [buttons.approve(card)]
     answers = buttons.row([*first, buttons.deny(card), buttons.deny_because(card)], spacing="Medium")
     rest = [] if reviewed else buttons.link(console, page)
+    if card.narrow and not reviewed:
+        rest.insert(0, buttons.less(card))
     return [*answers, *buttons.row([details, *rest], spacing="Small")]
 
 

@@ -14,7 +14,7 @@ from approvers.errors import Malformed
 from bot import deciding, outcomes, telling
 from bot.outcomes import Outcome
 from bot.strangers import Stranger
-from bot.surfaces import teams_asking, teams_card, teams_commands, teams_digest_clicks
+from bot.surfaces import teams_asking, teams_card, teams_commands, teams_digest_clicks, teams_less
 from bot.surfaces.teams_activities import card_message, text_message
 from bot.surfaces.teams_answers import answer, card_of, mend, present, press, privately
 from bot.surfaces.teams_incoming import Answer, Incoming
@@ -23,6 +23,7 @@ from bot.surfaces.teams_parts import Listen, TeamsParts
 FOLLOWED = timedelta(seconds=60)
 """How long the proof of a revocation is waited for, to tell the one who asked for it; the card shows it whenever."""
 OLD_REASON = "This reason is from an older version of the card, so nothing is decided. Press Deny."
+NO_WORDS = "Write why it was not justified, then press Not justified; nothing is recorded yet."
 NO_REASON = "Choose a reason or write one, then press Deny; nothing is decided yet."
 
 
@@ -45,6 +46,19 @@ async def deny_because(parts: TeamsParts, call: Incoming) -> Answer:
     if not reason:
         return Answer(toast=NO_REASON)
     return await answer(parts, call, await deciding.decide(parts.deps, press(parts, call), "deny", reason))
+
+
+async def justified_clicked(parts: TeamsParts, call: Incoming) -> Answer:
+    """Take it that a use of break-glass was justified."""
+    return await answer(parts, call, await deciding.after_review(parts.deps, press(parts, call), "justified"))
+
+
+async def unjustified_clicked(parts: TeamsParts, call: Incoming) -> Answer:
+    """Take it that it was not, and why."""
+    why = _input(call, "words")
+    if not why:
+        return Answer(toast=NO_WORDS)
+    return await answer(parts, call, await deciding.after_review(parts.deps, press(parts, call), "unjustified", why))
 
 
 async def revoke_clicked(parts: TeamsParts, call: Incoming) -> Answer:
@@ -110,15 +124,20 @@ ACTIONS: Mapping[str, Listen] = MappingProxyType(
         verb: _by_hand(listen)
         for verb, listen in {
             "approve": approve_clicked,
+            "less": teams_less.less_clicked,
+            "approve_less": teams_less.less_sent,
             "deny": deny_clicked,
             "deny_why": deny_because,
             "deny_many": teams_digest_clicks.deny_many,
             "revoke": revoke_clicked,
+            "justified": justified_clicked,
+            "unjustified": unjustified_clicked,
             "details": details_clicked,
             "refresh": refreshed,
             "show": teams_commands.shown,
             "pick": teams_commands.picked,
             "request": teams_asking.submitted,
+            "break_glass": teams_asking.taken,
         }.items()
     }
 )

@@ -82,7 +82,8 @@ async def _run(parts: TeamsParts, call: Incoming, text: str) -> tuple[Activity, 
     who = await known(parts, call, "command")
     reply = await Commands(parts.deps).run(who, text)
     if reply.form:
-        return card_message(teams_asking.form(parts), reply.title), reply
+        broken = reply.form == "break_glass"
+        return card_message(teams_asking.form(parts, break_glass=broken), reply.title), reply
     return _rendered(parts, reply), reply
 
 

@@ -23,7 +23,8 @@ _LITERAL = re.compile(
     r"(?:[^\\`*_{}\[\]()<>#+\-.!|~&@:\n]|:(?!//)|\\[\\`*_{}\[\]()<>#+\-.!|~&@:]"
     r"|\{\{TIME\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\)\}\})+"
 )
-_VERBS = ("approve", "deny", "deny_why", "deny_many", "details", "revoke", "show", "pick", "request", "refresh")
+_VERBS = ("approve", "deny", "deny_why", "deny_many", "details", "revoke", "show", "pick", "request", "refresh",
+          "less", "approve_less", "justified", "unjustified", "break_glass")  # fmt: skip
 _CARRIED = {"verb", "rid", "shown"}
 
 
@@ -92,7 +93,7 @@ _PICKED = fields(
         "isMultiSelect": word(True),
         "wrap": flag,
         "placeholder": _SHORT,
-        "value": text(150),
+        "value": text(3_000),
     },
 )
 _TYPED = fields(

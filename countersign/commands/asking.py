@@ -53,6 +53,15 @@ Stage = Annotated[str | None, typer.Option(help="The stage of the work, for poli
 Urgency = Annotated[str | None, typer.Option(help="low, normal, high.")]
 DataClass = Annotated[list[str] | None, typer.Option("--data-class", help="What kind of data is touched, such as pii.")]
 Ticket = Annotated[str | None, typer.Option(help="The ticket that this belongs to.")]
+Extends = Annotated[
+    str | None, typer.Option(metavar="GRANT", help="Go on with this grant of yours, grt_…, with no more than it holds.")
+]
+BreakGlass = Annotated[
+    bool,
+    typer.Option(
+        "--break-glass", help="Take it at once, with a person's own key; everybody is told, and it is reviewed after."
+    ),
+]
 Undo = Annotated[str | None, typer.Option(help="How it can be undone.")]
 Parameters = Annotated[str | None, typer.Option(help="The exact payload as a JSON object; the approval binds it.")]
 Key = Annotated[
@@ -82,6 +91,8 @@ def run(
     urgency: Urgency = None,
     data_class: DataClass = None,
     ticket: Ticket = None,
+    extends: Extends = None,
+    break_glass: BreakGlass = False,
     undo: Undo = None,
     parameters: Parameters = None,
     key: Key = None,
@@ -91,7 +102,8 @@ def run(
     """Ask, wait, run COMMAND with the credential in its environment, release.
 
     Exit codes: COMMAND's own; 127 when the credential ended under it; before COMMAND starts 123 denied, 124 expired,
-    125 cancelled, 126 our fault or unreachable, 121 anything else.
+    125 cancelled, 126 our fault or unreachable, 121 anything else. Granted by break-glass is approved, and refused it
+    denied.
     """
     ask = _ask(locals())
 
@@ -122,6 +134,8 @@ def request(
     urgency: Urgency = None,
     data_class: DataClass = None,
     ticket: Ticket = None,
+    extends: Extends = None,
+    break_glass: BreakGlass = False,
     undo: Undo = None,
     parameters: Parameters = None,
     key: Key = None,
@@ -134,7 +148,7 @@ def request(
     """Ask, and print the request's id.
 
     Exit codes: 0 asked (with --wait: approved, and its credential ready), 3 denied, 4 expired, 5 cancelled,
-    6 our fault or unreachable, 1 anything else.
+    6 our fault or unreachable, 1 anything else. Granted by break-glass is approved, and refused it denied.
     """
     ask = _ask(locals())
     limit = seconds("--timeout", timeout) if timeout else None
@@ -185,7 +199,8 @@ def _tell(answer: Request, *, waited: bool, as_json: bool) -> None:
 
 def _ask(options: dict[str, Any]) -> Ask:
     """Build the body from the options of `run` or `request`. Raises Malformed or WrongOption."""
-    plain = ("action", "resource", "reason", "environment", "risk", "project", "stage", "urgency", "ticket", "undo")
+    plain = ("action", "resource", "reason", "environment", "risk", "project", "stage", "urgency", "ticket", "undo",
+             "extends", "break_glass")  # fmt: skip
     body = {name: options[name] for name in plain if options[name]}
     if options["data_class"]:
         body["data_classes"] = options["data_class"]

@@ -40,6 +40,8 @@ OPTIONS = {
     "urgency": "--urgency",
     "data_classes": "--data-class",
     "ticket": "--ticket",
+    "extends": "--extends",
+    "break_glass": "--break-glass",
     "undo": "--undo",
     "actor": "--actor",
     "actor.id": "--actor",

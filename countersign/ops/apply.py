@@ -1,180 +1,158 @@
-"""`countersign apply`: check both files together, say what changes, store them with who and why.
+"""`countersign apply`: check both files together, say what changes in meaning, store them with who and why.
 
-Nothing is stored while there is one mistake in either file; all mistakes are listed, each with its file and line.
+Nothing is stored while there is one mistake in either file; all mistakes are listed, each with its file and line. Where
+the policy in force wants other people's yes (`[apply]`), the change is asked for like any other action, and the same
+command applies it once they have approved exactly this.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from approvers.errors import CountersignError
-from approvers.faults import ConfigError, Fault
-from approvers.policy import check_together, parse_policy
+from approvers.applying import bound, changes
+from approvers.faults import ConfigError
+from approvers.policy import parse_policy
 from approvers.roster import parse_roster
 from countersign.commands.common import Ended, put, say
 from countersign.errors import OTHER
 from countersign.ops.connect import By, State, who, with_store
-from countersign.ops.places import line_of
-from workers.policies import Applied, apply
+from countersign.ops.policy_files import NAMES, Checked, NotApplied, Source, check, read_files, standing
+from countersign.ops.second import Approval, Asked, second_yes
+from workers.policies import Applied, NeedsApproval, apply
 from workers.stores import layout
 from workers.stores.port import Store
 
-ROSTER_SECTIONS = frozenset({"person", "group", "caller", "account", "role", "place", "delegation", "slack"})
-POLICY_SECTIONS = frozenset({"version", "default", "default_quorum", "quorum", "ladder", "limits", "risk", "rule"})
-NAMES = {layout.ROSTER: "countersign.toml", layout.POLICY: "policy.toml"}
+__all__ = ["NotApplied", "Source", "check", "command", "difference", "read_files", "standing"]
+
 MOST_LINES = 60
 """How much of a change is shown; the rest is counted."""
 
 
-class NotApplied(CountersignError):
-    """The files are not in force; `lines` has every mistake, each with its file and line."""
-
-    code = "bad_config"
-
-    def __init__(self, *lines: str) -> None:
-        """Keep the lines."""
-        super().__init__("\n".join(lines))
-        self.lines = lines
-
-
 @dataclass(frozen=True)
-class Source:
-    """One of the two files: which record it is for, its name as typed (or where its text stands), its text."""
+class _Wish:
+    """What was typed: the files by their record, who, why, and whether to wait for other people's yes."""
 
-    key: str
-    name: str
-    text: str
+    given: Mapping[str, Source]
+    by: str
+    why: str
+    wait: bool
+
+    def text(self, key: str) -> str | None:
+        """Return the text of a file that was given."""
+        return self.given[key].text if key in self.given else None
 
 
 def command(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="countersign.toml, policy.toml, or both.")],
-    why: Annotated[str, typer.Option("--why", help="Why, for the log.")] = "",
+    *,
+    why: Annotated[str, typer.Option("--why", help="Why, for the log and for who has to approve it.")] = "",
     by: By = None,
+    text: Annotated[bool, typer.Option("--text", help="Show the changed lines, too.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Where others have to approve it, wait for them.")] = False,
     state: State = None,
 ) -> None:
     """Check the files together with what is in force, and put them into force."""
     try:
-        _apply(read_files(files), who(by), why, state)
+        _apply(_Wish(read_files(files), who(by), why.strip(), wait), state, text=text)
     except NotApplied as error:
         for line in error.lines:
             say(line)
         raise Ended(OTHER) from error
 
 
-def _apply(given: Mapping[str, Source], by: str, why: str, state: Path | None) -> None:
-    async def work(store: Store) -> tuple[Mapping[str, Source], list[Applied]]:
+def _apply(wish: _Wish, state: Path | None, *, text: bool) -> None:
+    async def work(store: Store) -> list[Applied] | Asked:
         stood = await standing(store)
-        check({**stood, **given})
-        texts = {key: source.text for key, source in given.items()}
-        policy, roster = texts.get(layout.POLICY), texts.get(layout.ROSTER)
-        return stood, await apply(store.records, policy=policy, roster=roster, by=by, why=why)
+        _checked({**stood, **wish.given})
+        _tell_changes(wish, stood, text=text)
+        try:
+            return await _store(store, wish, None)
+        except NeedsApproval as needed:
+            found = await second_yes(store, Approval(wish.by, wish.why, _bound(wish, stood), needed), wait=wish.wait)
+            return await _store(store, wish, found.use) if found.use else found
 
-    stood, done = with_store(state, work)
+    done = with_store(state, work)
+    if isinstance(done, Asked):
+        say(done.words)
+        raise Ended(done.code)
     for one in done:
-        _tell(given[one.key], stood.get(one.key), one, by=by, why=why)
+        _tell(wish.given[one.key], one, wish)
 
 
-def read_files(files: Sequence[Path]) -> dict[str, Source]:
-    """Return the files by the record they are for. Raises NotApplied: unreadable, neither of the two, or one twice."""
-    found: dict[str, Source] = {}
-    for path in files:
-        try:
-            text = path.read_bytes().decode()
-        except OSError as error:
-            raise NotApplied(f"{path} cannot be read: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            line = error.object[: error.start].count(b"\n") + 1
-            raise NotApplied(f"{path}:{line}: not UTF-8; save the file as UTF-8") from error
-        source = Source(_key_of(path, text), str(path), text)
-        if source.key in found:
-            raise NotApplied(f"{found[source.key].name} and {path} are both a {NAMES[source.key]}: give one of them")
-        found[source.key] = source
-    return found
+async def _store(store: Store, wish: _Wish, approval: str | None) -> list[Applied]:
+    policy, roster = wish.text(layout.POLICY), wish.text(layout.ROSTER)
+    by = f"user:{wish.by.removeprefix('user:')}" if approval else wish.by
+    return await apply(store.records, policy=policy, roster=roster, by=by, why=wish.why, approval=approval)
 
 
-async def standing(store: Store) -> dict[str, Source]:
-    """Return what is in force, by record; nothing before the first apply."""
-    seen = await store.records.read(list(NAMES))
-    return {
-        key: Source(key, f"{NAMES[key]} in force", json.loads(record.json)["text"])
-        for key, record in seen.records.items()
-        if record.version
-    }
-
-
-def check(sources: Mapping[str, Source]) -> None:
-    """Raise NotApplied with every mistake in the files, each alone and both together."""
-    missing = [NAMES[key] for key in NAMES if key not in sources]
-    if missing:
+def _checked(sources: Mapping[str, Source]) -> Checked:
+    """Check the files, and say what is only a warning. Raises NotApplied with every mistake."""
+    if missing := [NAMES[key] for key in NAMES if key not in sources]:
         raise NotApplied(f"the first apply needs both files: add {' and '.join(missing)}")
-    lines, parsed = [], []
-    for key, parse in ((layout.ROSTER, parse_roster), (layout.POLICY, parse_policy)):
-        try:
-            parsed.append(parse(sources[key].text))
-        except ConfigError as error:
-            lines += [_spell(sources[key], fault) for fault in error.faults]
-    if not lines:
-        lines = _together(sources)
-    if lines:
-        count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
-        raise NotApplied(f"{count}; nothing was applied", *lines)
+    checked = check(sources, datetime.now(UTC))
+    if checked.errors:
+        count = "1 mistake" if len(checked.errors) == 1 else f"{len(checked.errors)} mistakes"
+        raise NotApplied(f"{count}; nothing was applied", *map(str, checked.found))
+    for one in checked.found:
+        say(str(one))
+    return checked
 
 
-def _together(sources: Mapping[str, Source]) -> list[str]:
+def _tell_changes(wish: _Wish, stood: Mapping[str, Source], *, text: bool) -> None:
+    """Show what changes. Raises NotApplied where something does, and nobody says why."""
+    changed = [key for key, source in wish.given.items() if key in stood and stood[key].text != source.text]
+    if changed and not wish.why:
+        raise NotApplied("say why, for the log and for everybody who asks later: --why '…'; nothing was applied")
+    for line in _cut(_meaning(wish, stood)) if changed else ():
+        put(line)
+    for key in changed if text else ():
+        for line in _cut(difference(stood[key], wish.given[key])):
+            put(line)
+
+
+def _meaning(wish: _Wish, stood: Mapping[str, Source]) -> list[str]:
+    """Return what changes in meaning, for who applies."""
     try:
-        check_together(parse_policy(sources[layout.POLICY].text), parse_roster(sources[layout.ROSTER].text))
-    except ConfigError as error:
-        return [_spell(sources[_section_of(fault)], fault) for fault in error.faults]
-    return []
+        return _lines(wish, stood) or ["nothing changes in meaning"]
+    except ConfigError:
+        return ["what is in force cannot be read by this version; --text shows the changed lines"]
 
 
-def _section_of(fault: Fault) -> str:
-    head = fault.place.partition(".")[0].partition("[")[0]
-    return layout.ROSTER if head in ROSTER_SECTIONS else layout.POLICY
+def _bound(wish: _Wish, stood: Mapping[str, Source]) -> Mapping[str, Any]:
+    """Return what the approval binds: exactly what `workers.policies` works out again before it stores anything."""
+    changed = {NAMES[key]: one.text for key, one in wish.given.items() if one.text != stood[key].text}
+    return bound(changed, {NAMES[key]: stood[key].text for key in NAMES}, wish.why, _lines(wish, stood))
 
 
-def _spell(source: Source, fault: Fault) -> str:
-    line = line_of(source.text, fault.place)
-    return f"{source.name}{f':{line}' if line else ''}: {fault}"
+def _lines(wish: _Wish, stood: Mapping[str, Source]) -> list[str]:
+    old, new = (
+        (parse_policy(one[layout.POLICY].text), parse_roster(one[layout.ROSTER].text))
+        for one in (stood, {**stood, **wish.given})
+    )
+    return list(changes(old, new))
 
 
-def _key_of(path: Path, text: str) -> str:
-    """Tell which file this is by what is in it; a file that is no TOML, by its name."""
-    try:
-        sections = set(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return layout.POLICY if "policy" in path.name else layout.ROSTER
-    roster, policy = len(sections & ROSTER_SECTIONS), len(sections & POLICY_SECTIONS)
-    if roster == policy:
-        raise NotApplied(f"{path} is neither a countersign.toml nor a policy.toml: it has {_few(sections)}")
-    return layout.ROSTER if roster > policy else layout.POLICY
-
-
-def _few(sections: set[str]) -> str:
-    return f"the sections {', '.join(sorted(sections)[:5])}" if sections else "no section at all"
-
-
-def _tell(new: Source, old: Source | None, applied: Applied, *, by: str, why: str) -> None:
+def _tell(new: Source, applied: Applied, wish: _Wish) -> None:
     if not applied.changed:
         say(f"{new.name}: in force already, nothing changed")
         return
-    for line in difference(old, new) if old else ():
-        put(line)
-    say(f"{new.name}: in force, sha256 {applied.sha256[:12]}…, by {by}" + (f", because: {why}" if why else ""))
+    because = f", because: {wish.why}" if wish.why else ""
+    say(f"{new.name}: in force, sha256 {applied.sha256[:12]}…, by {wish.by}{because}")
 
 
 def difference(old: Source, new: Source) -> list[str]:
-    """Return what changes as the lines of a diff, cut where it gets long."""
+    """Return what changes as the lines of a diff."""
     before, after = old.text.splitlines(), new.text.splitlines()
-    lines = list(difflib.unified_diff(before, after, "in force", new.name, lineterm="", n=1))
-    if len(lines) <= MOST_LINES:
-        return lines
-    return [*lines[:MOST_LINES], f"… and {len(lines) - MOST_LINES} lines more"]
+    return list(difflib.unified_diff(before, after, "in force", new.name, lineterm="", n=1))
+
+
+def _cut(lines: list[str]) -> list[str]:
+    """Cut what gets long."""
+    return lines if len(lines) <= MOST_LINES else [*lines[:MOST_LINES], f"… and {len(lines) - MOST_LINES} lines more"]

@@ -75,6 +75,7 @@ async def examine(
             for look in (_rules, _freeze, _keys, _processes, _due):
                 found += await look(store)
             book = await _book(store)
+            found += await _elsewhere(settings, store)
             in_teams = await _teams(settings, store) if teams else []
     except (NoStore, StoreError) as error:
         found.append(Finding("fail", "store", str(error), "nothing works without it"))
@@ -180,6 +181,12 @@ def _aws(settings: Settings, roster: Roster | None) -> Finding:
         return Finding("ok", "aws", awscheck.enforced(access) if local else awscheck.roles_seen(access, roster))
     except (ProviderError, RuntimeError, CountersignError) as error:
         return Finding("fail", "aws", str(error), "check COUNTERSIGN_AWS_* and the documents in docs/aws.md")
+
+
+async def _elsewhere(settings: Settings, store: Store) -> list[Finding]:
+    from countersign.ops import elsewhere  # noqa: PLC0415 loads parts of the web process: only where they are used
+
+    return await elsewhere.examine(settings, store)
 
 
 async def _slack(settings: Settings, book: Rulebook | None) -> list[Finding]:

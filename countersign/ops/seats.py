@@ -39,8 +39,12 @@ def groups(
     found = []
     what = f"{chat.lower()} seats"
     for group in roster.groups.values():
-        wanted = max(seats.get(group.name, 0), int(group.oncall))
+        wanted = max(seats.get(group.name, 0), int(bool(group.oncall)))
         if not wanted:
+            continue
+        if group.schedule:
+            words = f"{group.name} (on call): whom the schedule {group.schedule} names; `countersign doctor` reads it"
+            found.append(Finding("ok", what, words))
             continue
         count = len((frozenset(group.people) | (members or {}).get(group.name, frozenset())) & able)
         duty = " (on call)" if group.oncall else ""

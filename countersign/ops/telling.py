@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from approvers.narrowing import difference
 from approvers.times import spell
 
 LONGEST_REASON = 80
@@ -54,6 +55,10 @@ def _seats(data: Data) -> str:
     return " and ".join(f"{count} of {group}" for group, count in sorted(data["ruling"]["seats"].items()))
 
 
+def _ruled_again(data: Data) -> str:
+    return "denied" if data["ruling"]["effect"] == "deny" else f"asked: {_seats(data)}"
+
+
 def _reason(text: str) -> str:
     flat = " ".join(text.split())
     return f": {flat[:LONGEST_REASON]}{'…' if len(flat) > LONGEST_REASON else ''}" if flat else ""
@@ -89,6 +94,12 @@ _TELLERS: dict[str, Callable[[str, Data], str | None]] = {
     "request.denied": lambda _, data: f"DENIED ({data['because']})",
     "request.expired": lambda _, data: f"EXPIRED: {_silence(data)}, which is neither a no nor a yes",
     "request.escalated": lambda _, data: f"level {data['level']} of the ladder is asked as well",
+    "request.narrowed": lambda who, data: f"{who} grants less: {difference(data['asked'], data['granted'])}",
+    "request.reruled": lambda _, data: f"policy rules again, more strictly than at the ask: {_ruled_again(data)}",
+    "break_glass.used": lambda who, data: f"{who} uses break-glass; the after-review is due {data['due_at']}",
+    "break_glass.reviewed": lambda who, data: f"{who} finds that use {data['verdict']}",
+    "break_glass.review_refused": lambda who, data: f"{who} may not review that use: {data['detail']}",
+    "break_glass.overdue": lambda _, data: f"the after-review is late: it was due {data['due_at']}",
     "request.unreached": lambda _who, _data: "nobody has been shown it yet; on-call is told if that lasts",
     "request.unfillable": lambda _, data: f"too few people are left in {', '.join(data['groups'])} to answer it",
     "request.cancelled": lambda who, _: f"CANCELLED by {who}",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from approvers.action import Action
-from approvers.facts import Facts
+from approvers.facts import NO_HISTORY, WINDOWS, Facts, History
+from approvers.gathering import NO_PROOF, NO_TAGS
 from approvers.grant import Plan
+from approvers.limits import ttl_for
 from approvers.policy import Policy, parse_policy
 from approvers.roster import Roster, parse_roster
 from approvers.ruling import Ruling, gather, rule
@@ -138,6 +141,9 @@ class SmallTable:
     def lists(self, action: str) -> frozenset[str]:
         return _LISTS.get(action.lower(), frozenset())
 
+    def pairs(self, actions: Sequence[str]) -> tuple[str, ...]:
+        return ("iam:PassRole with s3:PutObject",) if {"iam:PassRole", "s3:PutObject"} <= set(actions) else ()
+
 
 def roster(text: str = ROSTER) -> Roster:
     return parse_roster(text)
@@ -187,7 +193,23 @@ def ask(**changes: Any) -> Action:
     return Action.model_validate({**body, "actor": actor, "access": access})
 
 
-def facts(rules: Policy, *, principal: str = "caller:report-bot", at: datetime = NOON, **changes: Any) -> Facts:
+def past(**changes: Any) -> History:
+    """Return what was counted of somebody who asks for the first time today, and whose actions are known a little."""
+    return History(**{"around": 0, "asked": (1,) * len(WINDOWS), "known": 0, "new": (), "total": 0, **changes})
+
+
+def facts(
+    rules: Policy,
+    *,
+    principal: str = "caller:report-bot",
+    at: datetime = NOON,
+    history: History = NO_HISTORY,
+    tags: Mapping[str, tuple[str, ...]] = NO_TAGS,
+    proof: Mapping[str, str] = NO_PROOF,
+    groups: Sequence[str] = (),
+    owed: int = 0,
+    **changes: Any,
+) -> Facts:
     """Ask, plan as the provider would, and gather."""
     people, action = roster(), ask(**changes)
     plan = None
@@ -204,10 +226,23 @@ def facts(rules: Policy, *, principal: str = "caller:report-bot", at: datetime =
             environment=account.environment,
             actions=action.access.actions,
             resources=action.access.resources,
-            ttl_seconds=int(action.ttl_seconds or rules.limits.ttl_default.total_seconds()),
+            ttl_seconds=ttl_for(rules, action.ttl_seconds),
         )
     caller = people.caller(principal)
-    return gather(action, principal=principal, caller=caller, plan=plan, policy=rules, levels=SmallTable(), at=at)
+    return gather(
+        action,
+        principal=principal,
+        caller=caller,
+        plan=plan,
+        policy=rules,
+        levels=SmallTable(),
+        at=at,
+        history=history,
+        tags=tags,
+        proof=proof,
+        groups=groups,
+        owed=owed,
+    )
 
 
 def ruled(rules: Policy, **changes: Any) -> Ruling:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from approvers.conditions import CLAIMS, NEVER_ALLOW, ONLY_ALLOW, When
-from tests.approvers.rules_world import names, policy, ruled, when
+from approvers.condition_models import CLAIMS, NEVER_ALLOW, ONLY_ALLOW, When
+from approvers.facts import NO_HISTORY
+from tests.approvers.rules_world import NOON, POLICY, names, past, policy, ruled, when
 
 ALL = "arn:aws:s3:::exports/2026/report.csv"
 HOLDS = [
@@ -31,6 +32,23 @@ HOLDS = [
     ('data_class = ["pii"]', {"data_classes": ["PII", "x"]}, {"data_classes": ["x"]}),
     ('ttl_over = "15m"', {"ttl_seconds": 901}, {"ttl_seconds": 900}),
     ('risk_at_least = "high"', {"risk": "high"}, {"risk": "medium"}),
+    ('issuer = ["github"]', {"proof": {"issuer": "github"}}, {"proof": {"issuer": "gitlab"}}),
+    ('issuer = ["*"]', {"proof": {"issuer": "github"}}, {}),
+    ('repository_id = ["456789"]', {"proof": {"repository_id": "456789"}}, {"proof": {"repository_id": "45678"}}),
+    ('ref = ["refs/heads/*"]', {"proof": {"ref": "refs/heads/main"}}, {"proof": {"ref": "refs/tags/1"}}),
+    ('workflow = ["acme/shop/*"]', {"proof": {"workflow": "acme/shop/deploy.yml"}}, {"proof": {"workflow": "x"}}),
+    ('model = ["gpt-*"]', {"model": "GPT-9"}, {"model": "other"}),
+    ('model = ["*"]', {"model": "any"}, {}),
+    ('tags_any = ["data=*", "x=y"]', {"tags": {ALL: ("a=b", "data=pii")}}, {"tags": {ALL: ("a=b", "x=z")}}),
+    ('tags_any = ["data=pii"]', {"tags": {}}, {"tags": {ALL: ()}}),
+    ('tags_none = ["owner=*"]', {"tags": {ALL: ("a=b",)}}, {"tags": {ALL: ("a=b", "owner=sre")}}),
+    ('tags_none = ["owner=*"]', {"tags": {}}, {"tags": {ALL: ("owner=",)}}),
+    ('rate_over = "20/1h"', {"history": past(asked=(0, 0, 0, 0, 21, 0, 0))}, {"history": past(asked=(20,) * 7)}),
+    ('rate_over = "1/1m"', {"history": NO_HISTORY}, {"history": past()}),
+    ("first_seen = true", {"history": past(new=("s3:GetObject",))}, {"history": past()}),
+    ("first_seen = true", {"history": NO_HISTORY}, {"history": past()}),
+    ('weekday = ["fri", "sat"]', {}, {"at": NOON + timedelta(days=2)}),
+    ("reason_shorter_than = 3", {"reason": "  ab\n"}, {"reason": "abc"}),
     ("reason_missing = true", {"reason": " \n\t"}, {"reason": "x"}),
     ("ticket_missing = true", {"ticket": None}, {"ticket": "INC-1"}),
     ("ticket_missing = true", {"ticket": "  "}, {"ticket": "INC-1"}),
@@ -103,6 +121,52 @@ def test_one_element_is_enough_to_deny_and_not_enough_to_allow(condition, mixed)
     assert ruled(policy(when(condition)), **mixed).effect == "deny"
     assert ruled(policy(when(condition, effect="review")), **mixed).rules != ()
     assert ruled(policy(when(condition, effect="allow")), **mixed).effect == "review"
+
+
+OTHER = "arn:aws:s3:::other/a"
+BOTH = {"resources": [ALL, OTHER]}
+
+
+@pytest.mark.parametrize("condition", ['tags_any = ["team=shop"]', 'tags_none = ["data=*"]'])
+@pytest.mark.parametrize("other", [None, ("team=ads", "data=pii")])
+def test_tags_are_those_of_every_resource_and_what_is_not_known_is_worst(condition, other):
+    fits = {ALL: ("team=shop",), OTHER: ("team=shop",)}
+    allow = policy(when(condition, effect="allow"))
+    assert ruled(allow, tags=fits, **BOTH).effect == "allow"
+    odd = {**fits, OTHER: other} if other else {ALL: fits[ALL]}
+    assert ruled(allow, tags=odd, **BOTH).effect == "review"
+    assert ruled(policy(when(condition)), tags=odd, **BOTH).effect == "deny"
+
+
+def test_tags_are_told_in_few_words():
+    many = tuple(f"key{number}=x" for number in range(12))
+    ruling = ruled(policy(when('tags_any = ["key1=*"]')), tags={ALL: many}, **BOTH)
+    assert ruling.rules[0].conditions[0].got == (f"{', '.join(many[:10])}, and 2 more, unknown for 1 of 2 resources")
+
+
+@pytest.mark.parametrize("zone_day", [("Asia/Tokyo", "sat"), ("America/New_York", "fri")])
+def test_a_weekday_is_that_of_the_policys_time_zone(zone_day):
+    zone, day = zone_day
+    night = NOON.replace(hour=16)  # Friday; in Tokyo it is Saturday
+    rules = policy(when(f'weekday = ["{day}"]', effect="allow"), base=POLICY.replace("Europe/Berlin", zone))
+    assert ruled(rules, at=night).effect == "allow"
+
+
+@pytest.mark.parametrize(
+    ("condition", "asked", "got"),
+    [
+        ('rate_over = "2/10m"', {"history": past(asked=(0, 1, 3, 4, 5, 6, 7))}, "3 in 10m"),
+        ('rate_over = "2/10m"', {}, "not counted"),
+        ("first_seen = true", {"history": past(new=("s3:GetObject", "x:Y"))}, "s3:GetObject, x:Y"),
+        ("first_seen = true", {}, "not counted"),
+        ("reason_shorter_than = 99", {"reason": " abc "}, "3 characters"),
+        ('weekday = ["fri"]', {}, "fri"),
+        ('tags_none = ["a=b"]', {"tags": {ALL: ()}}, "no tags"),
+        ('issuer = ["git*"]', {"proof": {"issuer": "github"}}, "github"),
+    ],
+)
+def test_what_an_ask_has_is_told(condition, asked, got):
+    assert ruled(policy(when(condition)), **asked).rules[0].conditions[0].got == got
 
 
 def test_the_headline_counts_like_everything_in_access():

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvers.escalation import asked_at, combined, expires_at, ladder_for, level_at, next_level_at
+from approvers.escalation import (
+    alerts,
+    asked_at,
+    combined,
+    expires_at,
+    fill_in,
+    ladder_for,
+    level_at,
+    next_level_at,
+)
+from approvers.policy import Ladder, Level
 from tests.approvers.rules_world import DENY_DELETES, NOON, REVIEW_PII, REVIEW_READS, policy, ruled
 
 WORK = policy().ladders["work"]
@@ -70,3 +80,29 @@ def test_a_ruling_that_asks_nobody_has_no_ladder():
     rules = policy(DENY_DELETES)
     with pytest.raises(ValueError, match="asks nobody"):
         ladder_for(rules, ruled(rules, actions=["s3:DeleteObject"]))
+
+
+def levels(name: str, *rows: tuple[int, tuple[str, ...], str | None, bool]) -> Ladder:
+    made = tuple(Level(after=after * MINUTE, ask=ask, may_fill=fills, alert=told) for after, ask, fills, told in rows)
+    return Ladder(name=name, expires_after=60 * MINUTE, levels=made)
+
+
+PAGE = levels("page", (0, ("group:dba",), None, False), (10, ("group:lead", "place:prod"), "dba", True))
+CALL = levels("call", (0, ("group:sre",), None, False), (10, ("group:boss", "group:sre"), "sre", False),
+              (20, ("group:chief",), "sre", False))  # fmt: skip
+SEATS = ("dba", "sre")
+
+
+@pytest.mark.parametrize(("level", "pairs"), [(0, ()), (1, (("lead", "dba"),)), (9, (("lead", "dba"),))])
+def test_from_a_level_on_its_groups_may_take_the_seats_of_another(level, pairs):
+    assert fill_in(PAGE, level, SEATS) == pairs
+    assert fill_in(PAGE, level, ("sre",)) == ()
+    assert alerts(PAGE, level) == bool(level)
+
+
+def test_ladders_that_climb_together_open_each_its_own_seats_to_its_own_groups():
+    both = combined([PAGE, CALL])
+    assert [one.after for one in both.levels] == [0 * MINUTE, 10 * MINUTE, 20 * MINUTE]
+    assert fill_in(both, 1, SEATS) == (("lead", "dba"), ("boss", "sre"))
+    assert fill_in(both, 2, SEATS) == (("lead", "dba"), ("boss", "sre"), ("chief", "sre"))
+    assert [alerts(both, level) for level in range(3)] == [False, True, True]

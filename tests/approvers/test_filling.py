@@ -61,3 +61,19 @@ def test_an_answer_that_was_given_counts_though_its_person_has_left_the_group():
 def test_who_has_answered_fills_no_second_seat():
     half = asked(security=2).model_copy(update={"reviews": (approval("robin", groups=("security",)),)})
     assert unfillable(half, parse_roster(ROSTER)) == ("security",)
+
+
+@pytest.mark.parametrize(
+    ("pair", "left"),
+    [((), ("alone",)), (("sre", "alone"), ()), (("security", "alone"), ()), (("outside", "alone"), ()),
+     (("alone", "alone"), ("alone",)), (("sre", "security"), ("alone",))],
+    ids=["nobody", "sre", "security", "outside", "themselves", "for-others"],
+)  # fmt: skip
+def test_whoever_may_fill_in_is_counted(pair: tuple[str, str], left: tuple[str, ...]):
+    request = asked(alone=1).model_copy(update={"fill_in": (pair,) if pair else ()})
+    assert unfillable(request, parse_roster(ROSTER)) == left
+
+
+def test_whoever_fills_in_takes_one_seat_only():
+    request = asked(alone=1, security=1).model_copy(update={"fill_in": (("security", "alone"),)})
+    assert unfillable(request, parse_roster(ROSTER)) == ("security",)

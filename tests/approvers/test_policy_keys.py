@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
 
+from approvers.applying_ruling import APPLY
 from approvers.errors import Inadmissible
-from approvers.escalation import asked_at, expires_at, ladder_for
-from approvers.limits import check_limits, cooling_until
+from approvers.escalation import alerts, asked_at, expires_at, fill_in, ladder_for
+from approvers.limits import check_limits, cooling_until, default_ttl
 from approvers.policy import ConfigError, Policy, check_together, parse_policy
 from approvers.ruling import Ruling, rule
+from bot.breaking import Broken
 from tests.approvers.rules_world import (
     ALLOW_DEV,
     DENY_DELETES,
@@ -22,10 +25,14 @@ from tests.approvers.rules_world import (
     POLICY,
     REVIEW_PII,
     REVIEW_READS,
+    ROSTER,
     SHA,
+    edited,
     facts,
+    past,
     roster,
 )
+from tests.worlds import glass
 
 EVERY_POINT = """
 [risk.bands]
@@ -53,17 +60,37 @@ evasion = 35
 wildcard = 15
 everything = 25
 many = 8
+pair = 20
 [risk.context]
 data = 15
 long = 8
+first_seen = 10
+burst = 12
+unusual_hour = 6
+well_known = -10
 no_ticket = 5
 [risk.lists]
 evasion = ["cloudtrail:StopLogging"]
 exposure = ["s3:PutBucketPolicy"]
 """
-BASE = (POLICY + EVERY_POINT + DENY_DELETES + REVIEW_PII + REVIEW_READS + ALLOW_DEV).replace(
+GLASS = """
+[break_glass]
+who = ["user:robin"]
+require = ["reason"]
+ttl_max = "40m"
+tell = ["group:security"]
+review_within = "24h"
+open_max = 2
+[apply]
+quorum = "two"
+"""
+BASE = (POLICY + EVERY_POINT + GLASS + DENY_DELETES + REVIEW_PII + REVIEW_READS + ALLOW_DEV).replace(
     "actions_max = 3", "actions_max = 9"
 )
+LEVEL = '{ after = "15m", ask = ["group:security"] }'
+BREAKS = {"principal": "user:robin", "id": "user:robin", "on_behalf_of": None, "break_glass": True}
+APPLIES = {"principal": "user:robin", "id": "user:robin", "on_behalf_of": None, "access": None, "action": APPLY,
+           "resource": "countersign:policy"}  # fmt: skip
 DEV = {"role": "dev", "environment": "dev"}
 
 
@@ -76,6 +103,8 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def _below(annotation: Any, place: str) -> Iterator[str]:
     inner = [part for part in get_args(annotation) if part is not type(None)]
+    if len(inner) == 1 and type(None) in get_args(annotation):
+        annotation = inner[0]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield from keys_of(annotation, f"{place}.")
     elif get_origin(annotation) is dict and isinstance(inner[1], type) and issubclass(inner[1], BaseModel):
@@ -135,8 +164,9 @@ def limit(rules: Policy, asked: dict[str, Any]) -> str | None:
 
 
 def fits(rules: Policy, asked: dict[str, Any]) -> bool:
+    people = roster(edited(ROSTER, 'owners = ["group:security"]', 'owners = ["user:robin"]'))
     try:
-        check_together(rules, roster())
+        check_together(rules, people)
     except ConfigError:
         return False
     return True
@@ -150,13 +180,33 @@ def asked_later(rules: Policy, asked: dict[str, Any]) -> tuple[str, ...]:
     return asked_at(ladder_for(rules, _ruling(rules, asked)), NOON, NOON + timedelta(minutes=12))
 
 
-def ttl(rules: Policy, asked: dict[str, Any]) -> int:
-    return facts(rules, **asked).ttl_seconds
+def filled_late(rules: Policy, asked: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    return fill_in(ladder_for(rules, _ruling(rules, asked)), 1, {"sre"})
+
+
+def alerted_late(rules: Policy, asked: dict[str, Any]) -> bool:
+    return alerts(ladder_for(rules, _ruling(rules, asked)), 1)
+
+
+def narrowed(rules: Policy, asked: dict[str, Any]) -> tuple[str, ...]:
+    return _ruling(rules, asked).narrow
+
+
+def reviewed_by(rules: Policy, asked: dict[str, Any]) -> timedelta:
+    """Say when the after-review of a use is due, as the desk writes it down."""
+    use, book = glass.used(), SimpleNamespace(policy=rules)
+    due = Broken().marked(book, use).after_review  # type: ignore[arg-type]
+    assert due
+    return due.due_at - use.submitted_at
 
 
 def cooling(rules: Policy, asked: dict[str, Any]) -> timedelta | None:
     until = cooling_until(rules, NOON)
     return until and until - NOON
+
+
+def default(rules: Policy, asked: dict[str, Any]) -> int:
+    return default_ttl(rules, facts(rules, **asked))
 
 
 def points(key: str, old: int, new: int, **ask: Any) -> Case:
@@ -190,7 +240,8 @@ CASES: dict[str, Case] = {
                                     ("place:console", "group:security")),
     "ladder.*.levels.*.ask": Case('ask = ["place:console"]', 'ask = ["group:sre"]', asked_later, ("place:console",),
                                   ("group:sre",)),
-    "limits.ttl_default": Case('ttl_default = "30m"', 'ttl_default = "20m"', ttl, 1800, 1200, {"ttl_seconds": None}),
+    "limits.ttl_default": Case('ttl_default = "30m"', 'ttl_default = { default = "30m", prod = "20m" }', default, 1800,
+                               1200, {"ttl_seconds": None}),
     "limits.ttl_max": Case('prod = "1h"', 'prod = "50m"', limit, None, "limits.ttl_max.prod", {"ttl_seconds": 3600}),
     "limits.actions_max": Case("actions_max = 9", "actions_max = 1", limit, None, "limits.actions_max",
                                {"actions": ["s3:GetObject", "s3:PutObject"]}),
@@ -216,6 +267,11 @@ CASES: dict[str, Case] = {
     "risk.action.wildcard": points("wildcard", 15, 16, resource="arn:aws:s3:::exports/*"),
     "risk.action.everything": points("everything", 25, 26, resource="*"),
     "risk.action.many": points("many", 8, 9, actions=[f"s3:Get{n}" for n in range(6)]),
+    "risk.action.pair": points("pair", 20, 21, actions=["s3:PutObject", "iam:PassRole"], **DEV),
+    "risk.context.first_seen": points("first_seen", 10, 11, history=past(new=("s3:GetObject",))),
+    "risk.context.burst": points("burst", 12, 13, history=past(asked=(21,) * 7)),
+    "risk.context.unusual_hour": points("unusual_hour", 6, 7, history=past(total=50)),
+    "risk.context.well_known": points("well_known", -10, -9, history=past(known=5)),
     "risk.context.data": points("data", 15, 16, data_classes=["pii"]),
     "risk.context.long": points("long", 8, 9, ttl_seconds=3601),
     "risk.context.no_ticket": points("no_ticket", 5, 6, ticket=None),
@@ -223,15 +279,44 @@ CASES: dict[str, Case] = {
                        {"action": "cloudtrail:DeleteTrail"}),
     "rule.*.effect": Case('effect = "deny"', 'effect = "review"', effect, "deny", "review",
      {"actions": ["s3:DeleteObject"]}),
-    "rule.*.quorum": Case('quorum = "two"', 'quorum = "one"', seats, {"sre": 1, "security": 1}, {"sre": 1},
+    "rule.*.quorum": Case('quorum = "two"\nowner', 'quorum = "one"\nowner', seats,
+                          {"sre": 1, "security": 1}, {"sre": 1},
                           {"data_classes": ["pii"]}),
     "rule.*.owner": Case('owner = "security"', 'owner = "nobody"', fits, True, False),
     "rule.*.note": Case("Personal data.", "Names of people.", notes, ("Personal data.", "Reading in production."),
                         ("Names of people.", "Reading in production."), {"data_classes": ["pii"]}),
+    "ladder.*.levels.*.may_fill": Case(LEVEL, f'{LEVEL[:-2]}, may_fill = "sre" }}', filled_late, (),
+                                       (("security", "sre"),)),
+    "ladder.*.levels.*.alert": Case(LEVEL, f"{LEVEL[:-2]}, alert = true }}", alerted_late, False, True),
+    "break_glass.who": Case('who = ["user:robin"]', 'who = ["group:sre-lead"]', effect, "break_glass", "deny", BREAKS),
+    "break_glass.require": Case('["reason"]', '["reason", "ticket"]', effect, "break_glass", "deny",
+                                {**BREAKS, "ticket": None}),
+    "break_glass.ttl_max": Case('ttl_max = "40m"', 'ttl_max = "20m"', limit, None, "break_glass.ttl_max",
+                                {**BREAKS, "ttl_seconds": 2400}),
+    "break_glass.tell": Case('tell = ["group:security"]', 'tell = ["group:nobody"]', fits, True, False),
+    "break_glass.review_within": Case('review_within = "24h"', 'review_within = "1h"', reviewed_by,
+                                      timedelta(hours=24), timedelta(hours=1)),
+    "break_glass.open_max": Case("open_max = 2", "open_max = 1", effect, "break_glass", "deny", {**BREAKS, "owed": 1}),
+    "apply.quorum": Case('[apply]\nquorum = "two"', '[apply]\nquorum = "one"', seats, {"sre": 1, "security": 1},
+                         {"sre": 1}, APPLIES),
+    "rule.*.narrow": Case('note = "Reading in production."', 'note = "Reading in production."\nnarrow = ["ttl"]',
+                          narrowed, (), ("ttl",)),
     "rule.*.until": Case("until = 2027-05-31", "until = 2026-11-19", effect, "allow", "review", DEV),
     "rule.*.when.principal": condition("principal", 'principal = ["caller:deploy"]', {}),
     "rule.*.when.principal_kind": Case('principal_kind = ["agent"]', 'principal_kind = ["pipeline"]', effect, "deny",
                                        "review", {"actions": ["s3:DeleteObject"]}),
+    "rule.*.when.issuer": condition("issuer", 'issuer = ["github"]', {"proof": {"issuer": "gitlab"}}),
+    "rule.*.when.repository_id": condition("repository_id", 'repository_id = ["4567"]', {"proof": {}}),
+    "rule.*.when.ref": condition("ref", 'ref = ["refs/heads/main"]', {"proof": {"ref": "refs/heads/x"}}, allow=True),
+    "rule.*.when.workflow": condition("workflow", 'workflow = ["*/deploy.yml"]', {"proof": {"workflow": "a/b.yml"}}),
+    "rule.*.when.model": condition("model", 'model = ["gpt-*"]', {"model": "other"}),
+    "rule.*.when.tags_any": condition("tags_any", 'tags_any = ["data=pii"]', {}, allow=True),
+    "rule.*.when.tags_none": condition("tags_none", 'tags_none = ["data=pii"]', {"tags": dict.fromkeys(
+        ["arn:aws:s3:::exports/2026/report.csv"], ("data=pii",))}),
+    "rule.*.when.rate_over": condition("rate_over", 'rate_over = "1/1h"', {"history": past()}),
+    "rule.*.when.first_seen": condition("first_seen", "first_seen = true", {"history": past()}),
+    "rule.*.when.weekday": condition("weekday", 'weekday = ["sat", "sun"]', {}),
+    "rule.*.when.reason_shorter_than": condition("reason_shorter_than", "reason_shorter_than = 5", {}),
     "rule.*.when.actor": condition("actor", 'actor = ["agent:other"]', {}),
     "rule.*.when.project": condition("project", 'project = ["shop"]', {"project": "reports"}),
     "rule.*.when.stage": condition("stage", 'stage = ["training"]', {"stage": "inference"}),

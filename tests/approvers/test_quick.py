@@ -5,13 +5,12 @@ from pydantic import BaseModel
 from approvers.audit import By
 from approvers.quick import made
 from approvers.risk import Point
-from bot.desk import Desk
+from bot.deps import make_desk
 from bot.directory import Directory
 from bot.identity import Identity
 from bot.reading import Reader
 from tests.worlds import samples
 from tests.worlds.samples import NOW
-from workers.data.levels import load_levels
 from workers.policies import Policies, apply
 from workers.stores.memory import memory_store
 
@@ -30,7 +29,7 @@ async def test_a_request_as_the_desk_makes_it_is_as_valid_as_one_read_back():
     await apply(store.records, policy=samples.POLICY_TEXT, roster=samples.ROSTER_TEXT, by="user:kim", why="test")
     policies = Policies(store.records, store.signals)
     await policies.refresh()
-    desk = Desk(store, policies, load_levels(), Reader(store), Directory(policies))
+    desk = make_desk(store, policies, Reader(store), Directory(policies))
     who = Identity(samples.CALLER, frozenset({"request"}), By(samples.CALLER, "api-key", "k"), "api")
     for number, changes in enumerate(({}, {"reason": ""}, {"access": None, "action": "deploy:Service"})):
         request = (await desk.submit(who, samples.action(**changes), f"k{number}")).request

@@ -129,15 +129,6 @@ def test_an_action_approval_is_consumed_once_and_by_its_digest_only():
     assert has_grant.value.code == "has_grant"
 
 
-def test_an_approval_is_overtaken_by_a_stricter_ruling_only():
-    approved = answer(samples.request(), "robin")
-    assert requests.overtaken_by(approved, approved.ruling) is None
-    stricter = approved.ruling.model_copy(update={"seats": {"sre": 2}})
-    assert requests.overtaken_by(approved, stricter) == "policy now needs 2 of sre"
-    assert "denies" in str(requests.overtaken_by(approved, approved.ruling.model_copy(update={"effect": "deny"})))
-    assert requests.overtaken_by(approved, approved.ruling.model_copy(update={"effect": "allow"})) is None
-
-
 clicks = st.lists(
     st.tuples(st.sampled_from(PEOPLE), st.sampled_from(["approve", "deny"]), st.integers(-60, 2_000)), max_size=12
 )

@@ -122,8 +122,11 @@ BROKEN = [
      "@thread.tacv2"),
     ('people = ["dana", "robin", "alex"]', 'slack = "sre-oncall"', "group.sre.slack", "S02ABCDEF"),
     ('people = ["dana", "robin", "alex"]', 'oncall = true', "group.sre", "name its people"),
-    ('people = ["dana", "robin", "alex"]', 'people = ["dana"]\noncall = "db"', "group.sre.oncall", "not built yet"),
-    ('people = ["dana", "robin", "alex"]', 'people = ["dana"]\noncall = 1', "group.sre.oncall", "true or false"),
+    ('people = ["dana", "robin", "alex"]', 'oncall = "db"', "group.sre.oncall", "add [schedule.db]"),
+    ('people = ["dana", "robin", "alex"]', 'people = ["dana"]\noncall = 1', "group.sre.oncall",
+     "write true, or the name of a [schedule.NAME]"),
+    ('people = ["dana", "robin", "alex"]', 'people = ["dana"]\noncall = ""', "group.sre.oncall", "write true, or"),
+    ('people = ["dana", "robin", "alex"]', 'people = ["dana"]\noncall = ["db"]', "group.sre.oncall", "write true, or"),
     ('groups = ["sre", "security"]', 'groups = ["sre"]\nslack = "#prod"', "place.console.slack", "C02ABCDEF"),
     ('groups = ["sre", "security"]', 'groups = ["sre"]\nshared = "yes"', "place.console.shared", "true or false"),
     ('groups = ["sre", "security"]', 'groups = ["sre"]\n[slack]\nmatch_mail = true', "slack.match_mail",
@@ -163,6 +166,122 @@ BROKEN = [
     ('groups = ["sre", "security"]', 'groups = ["sre"]\n[[delegation]]\nfrom = "dana"\nto = "robin"\nuntil = "soon"',
      "delegation[0].until", "2027-05-31"),
 ]  # fmt: skip
+
+
+CI = """
+[issuer.ci]
+url = "https://ci.example.com"
+audience = "countersign"
+[schedule.db]
+url = "https://oncall.example.com/db"
+[group.db-oncall]
+oncall = "db"
+[caller.ship]
+kind = "pipeline"
+owners = ["user:dana"]
+actors = ["pipeline:ship"]
+token = { issuer = "ci", claims = { project = "7", ref = ["main", "next"] } }
+"""
+WAYS = 'issuer = "ci", claims = { project = "7", ref = ["main", "next"] }'
+SECOND = """
+[caller.other]
+kind = "pipeline"
+owners = ["user:dana"]
+actors = ["pipeline:other"]
+token = { %s }
+"""
+
+
+def other(token):
+    return "[issuer.ci]", SECOND % token + "[issuer.ci]"
+
+
+BROKEN_CI = [
+    ('url = "https://ci.example.com"', 'url = "http://ci.example.com"', "issuer.ci.url", "write it like"),
+    ('url = "https://ci.example.com"', 'url = "https://me:pw@ci.example.com"', "issuer.ci.url", "write it like"),
+    ('url = "https://ci.example.com"', 'url = "https://ci.example.com?a=b"', "issuer.ci.url", "write it like"),
+    ('audience = "countersign"', '', "issuer.ci.audience", "add it"),
+    ('audience = "countersign"', 'audience = "c"\nmax_age = "25h"', "issuer.ci.max_age", "within a day"),
+    ('audience = "countersign"', 'audience = "c"\nmax_age = "0m"', "issuer.ci.max_age", ""),
+    ('audience = "countersign"', 'audience = "c"\nkeys = "ftp://ci"', "issuer.ci.keys", "write it like"),
+    ('audience = "countersign"', 'audience = "c"\nalgorithms = ["HS256"]', "issuer.ci.algorithms", "no such key"),
+    ('[schedule.db]', '[issuer.two]\nurl = "https://ci.example.com"\naudience = "c"\n[schedule.db]', "issuer.two.url",
+     "name each issuer once"),
+    (WAYS, 'issuer = "cii", claims = { project = "7" }', "caller.ship.token.issuer", "did you mean 'ci'"),
+    (WAYS, 'issuer = "ci", claims = {}', "caller.ship.token.claims", "at least one"),
+    (WAYS, 'issuer = "ci"', "caller.ship.token.claims", "add it"),
+    (WAYS, 'issuer = "ci", claims = { project = 7 }', "caller.ship.token.claims.project", "in quotes"),
+    (WAYS, 'issuer = "ci", claims = { project = [] }', "caller.ship.token.claims.project", "in quotes"),
+    (WAYS, 'issuer = "ci", claims = { project = ["7", ""] }', "caller.ship.token.claims.project", "in quotes"),
+    (WAYS, 'issuer = "ci", claims = { project = ["7", "7"] }', "caller.ship.token.claims.project", "once"),
+    (WAYS, 'issuer = "ci", claims = { project = "7" }, x = 1', "caller.ship.token.x", "no such key"),
+    ('"https://ci.example.com"', '"https://token.actions.githubusercontent.com"', "caller.ship.token.claims",
+     "add repository_id"),
+    ('kind = "pipeline"', 'kind = "person"', "caller.ship.kind", "agent, pipeline, service"),
+    (*other('issuer = "ci", claims = { project = "7", ref = "main" }'), "caller.", "the same token"),
+    (*other('issuer = "ci", claims = { project = "7" }'), "caller.", "the same token"),
+    (*other('issuer = "ci", claims = { ref = "next", project = "7", job = "a" }'), "caller.", "the same token"),
+    ('[issuer.ci]', '[person.ana]\ntokens = { cii = "1" }\n[issuer.ci]', "person.ana.tokens.cii", "did you mean 'ci'"),
+    ('[issuer.ci]', '[person.ana]\ntokens = { ci = 1 }\n[issuer.ci]', "person.ana.tokens.ci", "in quotes"),
+    ('[issuer.ci]', '[person.ana]\ntokens = { ci = "1" }\n[person.bo]\ntokens = { ci = "1" }\n[issuer.ci]',
+     "person.bo.tokens.ci", "one account, one person"),
+    ('[schedule.db]\nurl = "https://oncall.example.com/db"', '[schedule.db]', "schedule.db.url", "add it"),
+    ('https://oncall.example.com/db', 'http://oncall.example.com/db', "schedule.db.url", "write it like"),
+    ('oncall = "db"', 'oncall = "bd"', "group.db-oncall.oncall", "use one of: db"),
+    ('oncall = "db"', 'oncall = "db"\npeople = ["dana"]', "group.db-oncall.people", "group of their own"),
+    ('oncall = "db"', 'oncall = true', "group.db-oncall", "name its people"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "place", "remedy"), BROKEN_CI)
+def test_what_comes_from_elsewhere_is_refused_with_place_and_remedy(old, new, place, remedy):
+    text = edited(CI, old, new)
+    with pytest.raises(ConfigError) as caught:
+        parse_roster(ROSTER + text)
+    found = [str(fault) for fault in caught.value.faults if fault.place.startswith(place)]
+    assert found, caught.value.detail
+    assert remedy in found[0]
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        'issuer = "ci", claims = { project = "8", ref = "main" }',
+        'issuer = "ci", claims = { project = "7", ref = "old" }',
+        'issuer = "ci", claims = { job = "a" }',  # not nested: a token that fits both is refused when it comes
+        'issuer = "gh", claims = { project = "7", ref = "main" }',
+    ],
+)
+def test_callers_that_no_one_token_has_to_prove_stand_side_by_side(token):
+    text = edited(CI, *other(token)) + '[issuer.gh]\nurl = "https://gh.example.com"\naudience = "c"\n'
+    assert set(roster(ROSTER + text).callers) >= {"ship", "other"}
+
+
+@pytest.mark.parametrize(
+    ("claims", "proven"),
+    [
+        ({"project": "7", "ref": "main", "sub": "x"}, ["ship"]),
+        ({"project": "7", "ref": "next"}, ["ship"]),
+        ({"project": "7", "ref": "main-2"}, []),
+        ({"project": "7"}, []),
+        ({"project": 7, "ref": "main"}, []),
+        ({"project": ["7"], "ref": "main"}, []),
+        ({"project": "7", "ref": None}, []),
+        ({}, []),
+    ],
+)
+def test_a_token_proves_the_caller_whose_claims_it_has_all(claims, proven):
+    people = roster(ROSTER + CI)
+    assert [one.name for one in people.proven("ci", claims)] == proven
+    assert people.proven("gh", claims) == []
+
+
+def test_a_group_that_a_schedule_fills_is_on_call_and_has_members_elsewhere():
+    people = roster(ROSTER + CI)
+    assert people.groups["db-oncall"].schedule == "db"
+    assert people.outside_groups == people.on_call_groups() == {"db-oncall"}
+    assert people.groups["sre"].schedule is None
+    assert people.issuers["ci"].max_age.total_seconds() == 3600
 
 
 @pytest.mark.parametrize(("old", "new", "place", "remedy"), BROKEN)

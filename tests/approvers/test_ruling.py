@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from approvers.audit import canonical
+from approvers.deriving import derive
 from approvers.errors import Forbidden, NotEvaluated
 from approvers.facts import Facts
 from approvers.ruling import Ruling, gather, may_review, rule
@@ -109,6 +110,14 @@ def test_a_rule_is_off_after_its_last_day_in_the_policys_time_zone(at, effect):
     assert ruled(policy(ALLOW_DEV), at=at, **DEV).effect == effect
 
 
+def test_rules_that_end_on_different_days_end_each_on_its_own():
+    rules = policy(ALLOW_DEV, edited(edited(ALLOW_DEV, "allow-dev", "allow-later"), "2027-05-31", "2028-01-31"))
+    last = datetime(2027, 5, 31, 12, tzinfo=UTC)
+    assert names(ruled(rules, at=last, **DEV)) == ["allow-dev", "allow-later"]
+    assert names(ruled(rules, at=last + timedelta(days=1), **DEV)) == ["allow-later"]
+    assert names(ruled(rules, at=last + timedelta(days=300), **DEV)) == []
+
+
 def test_until_ends_any_rule():
     lapsed = when('action = ["s3:*"]').replace('effect = "deny"', 'effect = "deny"\nuntil = 2026-11-19')
     assert ruled(policy(lapsed)).effect == "review"
@@ -147,6 +156,24 @@ def test_a_ruling_and_its_facts_survive_storage_and_fit_the_audit():
     assert b"2026-11-20T12:00:00.000Z" in canonical(found.model_dump(mode="json"))
     again = rule(policy(*EVERYTHING), Facts.model_validate_json(found.model_dump_json()), sha256=SHA)
     assert again == ruling
+
+
+# What a reviewer may make smaller
+
+
+def test_a_reviewer_may_narrow_what_every_rule_that_asks_lets_them():
+    reads = REVIEW_READS.replace("when =", 'narrow = ["resources", "ttl"]\nwhen =')
+    pii = REVIEW_PII.replace("when =", 'narrow = ["ttl", "actions"]\nwhen =')
+    assert ruled(policy(reads)).narrow == ("resources", "ttl")
+    assert ruled(policy(reads, pii), data_classes=["pii"]).narrow == ("ttl",)
+    assert ruled(policy(reads, REVIEW_PII), data_classes=["pii"]).narrow == ()
+
+
+def test_nothing_is_narrowed_where_the_default_asks_as_well():
+    reads = REVIEW_READS.replace("when =", 'narrow = ["ttl"]\nwhen =')
+    ruling = ruled(policy(reads), actions=["s3:GetObject", "s3:PutObject"])
+    assert (names(ruling), ruling.narrow) == (["review-reads"], ())
+    assert ruled(policy()).narrow == ()
 
 
 # Who may answer
@@ -207,8 +234,7 @@ def test_others_need_a_seat():
 def test_a_claimed_environment_only_tightens(role, claim, environments):
     asked = {"role": role, "environment": claim} if role else {"access": None, "environment": claim}
     found = facts(policy(), **asked)
-    assert found.environments == environments
-    assert found.environment == environments[-1]
+    assert derive(policy(), found).environments == environments
 
 
 def test_without_an_account_no_allow_rule_can_rest_on_the_claim():
@@ -221,7 +247,7 @@ def test_facts_hold_headline_and_access_once_each():
         policy(), action="S3:GETOBJECT", actions=["s3:GetObject", "s3:PutObject"], data_classes=["b", "a", "b"]
     )
     assert found.actions == ("S3:GETOBJECT", "s3:PutObject")
-    assert found.access_levels == ("Read", "Write")
+    assert found.levels == ("Read", "Write")
     assert found.data_classes == ("a", "b")
     assert found.has_access
     assert facts(policy(), ttl_seconds=None).ttl_seconds == 1800
@@ -246,4 +272,4 @@ def test_a_level_that_no_rule_knows_counts_as_unknown():
     found = gather(
         ask(access=None), principal="user:dana", caller=None, plan=None, policy=policy(), levels=OddTable(), at=NOON
     )
-    assert found.access_levels == ("unknown",)
+    assert derive(policy(), found).access_levels == ("unknown",)

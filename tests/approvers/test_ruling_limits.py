@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from approvers.errors import Inadmissible
-from approvers.limits import check_limits, cooling_until, ttl_for
+from approvers.limits import check_limits, cooling_until, default_ttl, ttl_for
 from tests.approvers.rules_world import NOON, POLICY, edited, facts, policy
 
 DEV = {"role": "dev", "environment": "dev"}
@@ -43,6 +43,37 @@ def test_headline_and_access_together_stay_within_the_number_of_actions():
             rules, facts(rules, action="s3:DeleteObject", actions=["s3:GetObject", "s3:PutObject", "s3:ListBucket"])
         )
     assert (caught.value.field, caught.value.rule) == ("access.actions", "limits.actions_max")
+
+
+CAPS = edited(POLICY, 'ttl_default = "30m"', 'ttl_default = { default = "30m", prod = "20m", "data:pii" = "10m" }')
+CAPS = edited(CAPS, 'prod = "1h"', 'prod = "1h", high = "40m", "data:PII" = "25m"')
+
+
+@pytest.mark.parametrize(
+    ("asked", "cap", "seconds", "words"),
+    [
+        ({"risk": "high"}, "high", 2400, "where the risk is high or more"),
+        ({"risk": "critical"}, "high", 2400, "where the risk is high or more"),
+        ({"data_classes": ["x", "Pii"]}, "data:pii", 1500, "for data of class pii"),
+        ({"data_classes": ["pii"], "risk": "critical"}, "data:pii", 1500, "for data of class pii"),
+    ],
+)
+def test_sensitivity_shortens_what_may_be_asked(asked, cap, seconds, words):
+    rules = policy(base=CAPS)
+    check_limits(rules, facts(rules, ttl_seconds=3600))
+    check_limits(rules, facts(rules, ttl_seconds=seconds, **asked))
+    with pytest.raises(Inadmissible, match=f"{words}; ask for at most {seconds} seconds") as caught:
+        check_limits(rules, facts(rules, ttl_seconds=seconds + 1, **asked))
+    assert caught.value.rule == f"limits.ttl_max.{cap}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [(DEV, 1800), ({}, 1200), ({"data_classes": ["PII"]}, 600), ({**DEV, "data_classes": ["pii"]}, 600)],
+)
+def test_the_smallest_default_that_applies_wins(asked, seconds):
+    rules = policy(base=CAPS)
+    assert default_ttl(rules, facts(rules, ttl_seconds=None, **asked)) == seconds
 
 
 def test_the_default_ttl_stands_in():

@@ -6,15 +6,16 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from approvers.errors import Forbidden, Inadmissible
-from approvers.facts import Facts
+from approvers.facts import NO_HISTORY, Facts, History
 from approvers.policy import Policy, parse_policy
 from approvers.quorum import Review, tally
 from approvers.ruling import Ruling, check_limits, may_review, rule
-from tests.approvers.rules_world import NOON, POLICY, SHA, facts, roster
+from tests.approvers.plain_rules import check_index
+from tests.approvers.rules_world import NOON, POLICY, SHA, facts, past, roster
 
 ACTIONS = ["s3:GetObject", "s3:ListBucket", "s3:PutObject", "s3:DeleteObject", "iam:PassRole", "odd:Thing"]
 RESOURCES = [
@@ -27,6 +28,9 @@ RESOURCES = [
 ENVIRONMENTS = ["dev", "staging", "prod", "elsewhere"]
 LEVELS = ["low", "medium", "high", "critical"]
 THREE = '[quorum.three]\nseats = { security = 2 }\nladder = "page"\n'
+GLASS = '[break_glass]\nwho = ["user:robin", "group:sre-lead"]\ntell = ["group:security"]\n'
+TAGS = [("data=pii", "team=shop"), ("team=ads",), ()]
+PROOF = {"issuer": "github", "repository_id": "456789", "ref": "refs/heads/main", "workflow": "shop/deploy.yml"}
 EFFECTS = {"allow": 0, "review": 1, "deny": 2}
 
 
@@ -44,6 +48,13 @@ ANYWHERE = {
     "account": lists("shop-*", "shop-dev"),
     "environment": lists("dev", "staging", "prod", "unknown", "*"),
     "outside_hours": st.sampled_from(["08:00-19:00", "19:00-08:00"]),
+    "weekday": lists("mon", "fri", "sat"),
+    "issuer": lists("github", "git*", "other"),
+    "repository_id": lists("456789", "4*"),
+    "ref": lists("refs/heads/main", "refs/*", "refs/tags/*"),
+    "workflow": lists("*/deploy.yml", "shop/*"),
+    "tags_any": lists("data=pii", "team=*", "*=shop"),
+    "tags_none": lists("data=*", "team=ads"),
 }
 NOT_IN_ALLOW = {
     "actor": lists("agent:*", "agent:other"),
@@ -53,34 +64,39 @@ NOT_IN_ALLOW = {
     "data_class": lists("pii", "public", "*"),
     "ttl_over": st.sampled_from(["10m", "1h"]),
     "risk_at_least": st.sampled_from(LEVELS),
+    "model": lists("gpt-*", "other"),
+    "stage": lists("training", "*"),
+    "rate_over": st.sampled_from(["2/1m", "5/1h", "20/1d"]),
     "reason_missing": st.just(True),
+    "reason_shorter_than": st.sampled_from([2, 10]),
+    "first_seen": st.just(True),
     "ticket_missing": st.just(True),
 }
 IN_ALLOW = {"ttl_at_most": st.sampled_from(["10m", "1h"]), "risk_below": st.sampled_from(LEVELS)}
 
 
 @st.composite
-def one_rule(draw: st.DrawFn, name: str) -> str:
+def one_rule(draw: st.DrawFn, name: str, conditions: int = 2) -> str:
     effect = draw(st.sampled_from(["allow", "allow", "review", "review", "deny"]))
     choices = {**ANYWHERE, **(IN_ALLOW if effect == "allow" else NOT_IN_ALLOW)}
-    named = draw(st.lists(st.sampled_from(sorted(choices)), min_size=1, max_size=2, unique=True))
+    named = draw(st.lists(st.sampled_from(sorted(choices)), min_size=1, max_size=conditions, unique=True))
     when = ", ".join(f"{key} = {json.dumps(draw(choices[key]))}" for key in named)
-    extra = "until = 2027-05-31\n" if effect == "allow" else ""
+    extra = f"until = {draw(st.sampled_from(['2027-05-31', '2026-11-20', '2026-11-19']))}\n"
     if effect == "review":
         extra = f'quorum = "{draw(st.sampled_from(["one", "two", "three"]))}"\n'
     return f'[rule.{name}]\neffect = "{effect}"\nowner = "sre"\nnote = "{name}"\n{extra}when = {{ {when} }}\n'
 
 
 @st.composite
-def rule_texts(draw: st.DrawFn) -> list[str]:
-    return [draw(one_rule(f"r{number}")) for number in range(draw(st.integers(0, 6)))]
+def rule_texts(draw: st.DrawFn, most: int = 6, conditions: int = 2) -> list[str]:
+    return [draw(one_rule(f"r{number:02d}", conditions)) for number in range(draw(st.integers(0, most)))]
 
 
 @st.composite
-def policies(draw: st.DrawFn) -> Policy:
+def policies(draw: st.DrawFn, most: int = 6, conditions: int = 2) -> Policy:
     head = POLICY.replace('default = "review"', f'default = "{draw(st.sampled_from(["review", "review", "deny"]))}"')
     head = head.replace('default_quorum = "one"', f'default_quorum = "{draw(st.sampled_from(["one", "two"]))}"')
-    return parse_policy(head + THREE + "".join(draw(rule_texts())))
+    return parse_policy(head + THREE + "".join(draw(rule_texts(most, conditions))) + GLASS)
 
 
 asks = st.fixed_dictionaries(
@@ -92,7 +108,17 @@ asks = st.fixed_dictionaries(
         "role": st.sampled_from(["analytics", "dev"]),
         "actions": lists(*ACTIONS),
         "resources": lists(*RESOURCES),
-        "reason": st.sampled_from(["", "x"]),
+        "reason": st.sampled_from(["", "x", "  xy ", "A longer reason."]),
+        "model": st.sampled_from([None, "GPT-9", "x"]),
+        "stage": st.sampled_from([None, "training"]),
+        "proof": st.sampled_from([{}, PROOF]),
+        "tags": st.dictionaries(st.sampled_from(RESOURCES), st.sampled_from(TAGS)),
+        "history": st.builds(
+            lambda counts, new, known: past(asked=tuple(sorted(counts)), new=tuple(new), known=known),
+            st.lists(st.sampled_from([1, 3, 6, 21]), min_size=7, max_size=7),
+            st.lists(st.sampled_from(ACTIONS), max_size=2, unique=True),
+            st.sampled_from([0, 9]),
+        ),
         "ticket": st.sampled_from([None, "INC-1"]),
         "ttl_seconds": st.sampled_from([60, 600, 900, 3600]),
         "risk": st.sampled_from([None, *LEVELS]),
@@ -100,6 +126,7 @@ asks = st.fixed_dictionaries(
         "data_classes": st.lists(st.sampled_from(["pii", "public"]), unique=True),
     }
 )
+CLAIMED = {"project": "reports", "model": "gpt-9", "stage": "training"}
 ADDED = {"actions": ACTIONS, "resources": RESOURCES, "data_classes": ["pii", "public", "health"]}
 ONE_MORE = [(key, word) for key, words in ADDED.items() for word in words]
 STEPS = st.one_of(
@@ -109,6 +136,10 @@ STEPS = st.one_of(
     st.tuples(st.just("environment"), st.sampled_from(ENVIRONMENTS)),
     st.just(("reason", "")),
     st.just(("ticket", None)),
+    st.sampled_from(list(CLAIMED.items())),
+    st.tuples(st.just("tags"), st.sampled_from(RESOURCES)),
+    st.tuples(st.just("asked"), st.integers(0, 6)),
+    st.tuples(st.just("new"), st.sampled_from(ACTIONS)),
 )
 
 
@@ -116,6 +147,12 @@ def _more(asked: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     """Ask for more, or say less, in one respect; a step that would ask for less changes nothing."""
     if key in ADDED:
         return {**asked, key: list(dict.fromkeys([*asked[key], value]))}
+    if key in CLAIMED:
+        value = asked[key] or value
+    if key == "tags":
+        value = {resource: tags for resource, tags in asked["tags"].items() if resource != value}
+    if key in ("asked", "new"):
+        return {**asked, "history": _longer(asked["history"], key, value)}
     order: dict[str, list[Any]] = {"risk": [None, *LEVELS], "environment": ENVIRONMENTS}
     if key == "environment" and asked["bare"] and value != "elsewhere":
         return asked  # nothing is proven there: another known environment is another ask, not more of it
@@ -124,6 +161,14 @@ def _more(asked: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     if key == "ttl_seconds":
         value = max(asked[key], value)
     return {**asked, key: value}
+
+
+def _longer(history: History, key: str, value: Any) -> History:
+    """Count more asks (from a window on), or one more action that nobody approved before."""
+    if key == "new":
+        return history.model_copy(update={"new": tuple(dict.fromkeys([*history.new, value]))})
+    counts = [count + (30 if place >= value else 0) for place, count in enumerate(history.asked)]
+    return history.model_copy(update={"asked": tuple(counts)})
 
 
 def _facts(rules: Policy, asked: dict[str, Any], **more: Any) -> Facts:
@@ -167,6 +212,31 @@ def test_more_asked_is_never_answered_more_leniently(rules, asked, steps):
         before = after
 
 
+MOMENTS = [NOON, NOON.replace(hour=23), NOON.replace(day=21, hour=3), NOON.replace(year=2027, month=6)]
+rulebooks = policies(14, 4)
+
+
+@given(rulebooks, st.lists(st.tuples(asks, st.sampled_from(MOMENTS), st.booleans()), min_size=1, max_size=4))
+def test_all_rules_at_once_come_to_the_same_as_one_after_the_other(rules, asked):
+    for one, at, counted in asked:
+        found = _facts(rules, one if counted else {**one, "history": NO_HISTORY}, at=at)
+        check_index(rules, found, SHA)
+
+
+@given(policies(), asks, st.sampled_from([(), ("sre-lead",)]), st.integers(0, 1))
+def test_break_glass_only_ever_stands_in_for_a_review(rules, asked, groups, owed):
+    person = {"principal": "user:dana", "id": "user:dana", "on_behalf_of": None, "groups": groups, "owed": owed}
+    plain = rule(rules, _facts(rules, asked, **person), sha256=SHA)
+    broken = rule(rules, _facts(rules, asked, **person, break_glass=True), sha256=SHA)
+    if plain.effect != "review":
+        assert broken == plain
+    elif groups and not owed and asked["reason"].strip():
+        changed = {"effect": "break_glass", "because": broken.because, "narrow": ()}
+        assert broken == plain.model_copy(update=changed)
+    else:
+        assert (broken.effect, broken.rules, dict(broken.seats)) == ("deny", (), {})
+
+
 @given(policies(), asks)
 def test_deny_beats_review_beats_allow(rules, asked):
     ruling = rule(rules, _facts(rules, asked), sha256=SHA)
@@ -182,12 +252,14 @@ def test_deny_beats_review_beats_allow(rules, asked):
 
 
 def _only(rules: Policy, name: str) -> Policy:
-    """Return the policy with one rule left."""
-    alone = rules.model_copy(update={"rules": {name: rules.rules[name]}})
-    alone.model_post_init(None)
+    """Return the policy with one rule left; what was compiled of the whole one is left behind."""
+    alone = Policy.model_construct(**{key: getattr(rules, key) for key in Policy.model_fields})
+    object.__setattr__(alone, "rules", {name: rules.rules[name]})
+    assert [compiled.rule.name for compiled in alone.compiled] == [name]
     return alone
 
 
+@settings(max_examples=50)
 @given(st.permutations(range(5)), st.data())
 def test_the_order_of_rules_in_the_file_changes_nothing(order, data):
     texts = [data.draw(one_rule(f"r{number}")) for number in range(5)]

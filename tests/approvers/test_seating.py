@@ -14,6 +14,7 @@ from approvers.card import shown_digest
 from approvers.errors import CountersignError
 from approvers.quorum import tally
 from approvers.request import Request, RequestState
+from approvers.reruling import overtaken_by
 from approvers.seating import NotKnown, Standing
 from tests.worlds import samples
 from tests.worlds.samples import NOW, approval
@@ -22,9 +23,11 @@ SRE, SECURITY = frozenset({"sre"}), frozenset({"security"})
 
 
 def answer(
-    request: Request, name: str, *groups: str, verdict: str = "approve", unknown: tuple[str, ...] = (), **lenders
-):
-    standing = Standing({f"user:{one}": held for one, held in lenders.items()}, dict.fromkeys(unknown, "Slack is down"))
+    request: Request, name: str, *groups: str, verdict: str = "approve", unknown: tuple[str, ...] = (),
+    fill_in: tuple[tuple[str, str], ...] = (), **lenders
+):  # fmt: skip
+    held = {f"user:{one}": held for one, held in lenders.items()}
+    standing = Standing(held, dict.fromkeys(unknown, "Slack is down"), fill_in)
     one = approval(name, verdict=verdict, groups=groups)
     return requests.review(request, one, shown=None, current="", standing=standing)
 
@@ -49,14 +52,14 @@ def test_a_stand_in_answers_in_the_lent_seat_and_it_says_for_whom():
     assert (after.state, one.reviewer, one.lent_by, one.groups) == ("APPROVED", "user:bob", "user:ana", ("sre",))
     assert requests.told(after) == "APPROVED by user:bob, for user:ana at 10:00:00 UTC"
     assert requests.open_grant(after, NOW).approved_by == ("user:bob",)
-    assert requests.overtaken_by(after, after.ruling) is None
+    assert overtaken_by(after, after.ruling) is None
 
 
 def test_a_lent_seat_counts_when_policy_is_asked_again_before_the_mint():
     after = answer(answer(asked(), "bob", ana=SRE), "robin", "sre")
-    assert requests.overtaken_by(after, after.ruling) is None
+    assert overtaken_by(after, after.ruling) is None
     stricter = after.ruling.model_copy(update={"seats": {"sre": 3}})
-    assert requests.overtaken_by(after, stricter) == "policy now needs 3 of sre"
+    assert overtaken_by(after, stricter) == "policy now needs 3 of sre"
 
 
 def test_a_stand_in_can_deny():
@@ -202,3 +205,54 @@ def test_for_any_delegations_and_clicks_every_seat_is_a_different_voice_and_nobo
         assert one.lent_by is None or voice in lent[one.reviewer.removeprefix("user:")]
     assert (request.state is RequestState.APPROVED) == tally(seats, request.reviews).satisfied
     assert not (request.state is RequestState.APPROVED and len(approvals) < sum(seats.values()))
+
+
+LEAD = (("lead", "sre"),)
+
+
+class TestFillingIn:
+    """A level has opened the seats of sre to the group lead (`may_fill`)."""
+
+    def test_the_levels_group_takes_the_seat_and_the_answer_says_so(self):
+        after = answer(asked({"sre": 1}), "kim", "lead", fill_in=LEAD)
+        (one,) = after.reviews
+        assert (after.state, one.groups, one.raised) == ("APPROVED", ("lead", "sre"), ("sre",))
+        assert tally(after.ruling.seats, after.reviews).filled == {"sre": ("user:kim",)}
+
+    def test_before_that_level_it_has_no_seat(self):
+        assert refused(asked({"sre": 1}), "kim", "lead").code == "no_seat"
+
+    def test_who_is_of_the_group_anyway_is_not_raised(self):
+        (one,) = answer(asked({"sre": 1}), "kim", "lead", "sre", fill_in=LEAD).reviews
+        assert (one.groups, one.raised) == (("lead", "sre"), ())
+
+    def test_a_seat_that_is_not_asked_is_opened_to_nobody(self):
+        error = refused(asked({"security": 1}), "kim", "lead", fill_in=LEAD)
+        assert (error.code, "fill in" in error.detail) == ("no_seat", False)
+
+    def test_who_has_no_seat_hears_who_may_fill_in(self):
+        error = refused(asked({"sre": 1}), "kim", "ops", fill_in=LEAD)
+        assert error.detail == (
+            "You are in ops; this request has no seat for you. Asked: sre. lead may fill in for sre."
+        )
+
+    def test_four_eyes_looks_at_who_they_are_not_at_whom_they_fill_in_for(self):
+        """The group sre owns the caller: its people are barred, and kim of lead is not one of them."""
+        request = asked({"sre": 1}, owners=("group:sre",))
+        assert answer(request, "kim", "lead", fill_in=LEAD).state == "APPROVED"
+        assert refused(request, "robin", "lead", "sre", fill_in=LEAD).code == "four_eyes"
+        assert refused(asked({"sre": 1}, owners=("group:lead",)), "kim", "lead", fill_in=LEAD).code == "four_eyes"
+
+    def test_one_person_is_still_one_seat(self):
+        once = answer(asked({"sre": 1, "lead": 1}), "kim", "lead", fill_in=LEAD)
+        assert once.state == "PENDING"
+        assert answer(once, "robin", "lead", fill_in=LEAD).state == "APPROVED"
+
+    def test_a_seat_that_is_lent_opens_the_same_ones(self):
+        (one,) = answer(asked({"sre": 1}), "bob", ana=frozenset({"lead"}), fill_in=LEAD).reviews
+        assert (one.lent_by, one.groups, one.raised) == ("user:ana", ("lead", "sre"), ("sre",))
+
+    def test_a_group_that_could_not_be_asked_is_neither_yes_nor_no(self):
+        with pytest.raises(NotKnown, match="lead"):
+            answer(asked({"sre": 1}), "kim", fill_in=LEAD, unknown=("lead",))
+        assert refused(asked({"sre": 1}), "kim", unknown=("lead",)).code == "no_seat"

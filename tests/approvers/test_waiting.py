@@ -169,3 +169,33 @@ def test_records_of_before_read_with_the_defaults():
     for name in ("level", "level_since", "reminded_at", "unreached_at", "empty"):
         del old[name]
     assert read(Request, json.dumps(old, separators=(",", ":"))) == asked()
+
+
+class TestWhatALevelOpens:
+    """A level with `may_fill` and `alert`: what the record keeps of it."""
+
+    LADDER = Ladder(name="l", expires_after=30 * MINUTE, levels=(
+        Level(after=0 * MINUTE, ask=("place:p1",)),
+        Level(after=10 * MINUTE, ask=("group:lead",), may_fill="sre"),
+        Level(after=20 * MINUTE, ask=("group:boss",), may_fill="sre", alert=True),
+    ))  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("minutes", "pairs", "told"),
+        [(9, (), False), (10, (("lead", "sre"),), False), (20, (("lead", "sre"), ("boss", "sre")), True)],
+    )
+    def test_what_is_reached_is_on_the_record(self, minutes, pairs, told):
+        request = after(minutes, on=self.LADDER).request
+        assert (request.fill_in, request.alerted_at) == (pairs, NOW + minutes * MINUTE if told else None)
+
+    def test_nobody_is_taken_off_by_a_level_that_opens_nothing(self):
+        lead = after(10, on=self.LADDER).request
+        later = self.LADDER.model_copy(update={"levels": (*self.LADDER.levels[:1], *THREE.levels[1:])})
+        assert after(20, lead, on=later).request.fill_in == (("lead", "sre"),)
+
+    def test_it_is_told_once(self):
+        told = after(20, on=self.LADDER).request
+        assert after(25, told, on=self.LADDER).request.alerted_at == told.alerted_at
+
+    def test_a_level_reached_early_opens_early(self):
+        assert after(1, on=self.LADDER, empty=("sre",)).request.fill_in == (("lead", "sre"),)

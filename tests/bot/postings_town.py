@@ -12,7 +12,7 @@ from approvers import grant as grants
 from approvers.grant import Grant, Proof, ProofKind
 from approvers.ids import grant_of
 from bot.commits import Click
-from bot.desk import Desk
+from bot.deps import make_desk
 from bot.directory import Directory
 from bot.notifier import Notifier
 from bot.postings import Postings
@@ -22,7 +22,6 @@ from tests.bot.test_desk import caller, person
 from tests.worlds import samples
 from tests.worlds.boards import Board
 from workers.alerts import Alert
-from workers.data.levels import load_levels
 from workers.policies import Policies, apply
 from workers.stores import layout
 from workers.stores.memory import memory_store
@@ -70,7 +69,7 @@ class Town:
         self.store = store or memory_store(lambda: datetime.now(UTC))
         self.policies = Policies(self.store.records, self.store.signals)
         self.reader = Reader(self.store)
-        self.desk = Desk(self.store, self.policies, load_levels(), self.reader, Directory(self.policies))
+        self.desk = make_desk(self.store, self.policies, self.reader, Directory(self.policies))
         self.board, self.alerts = Board(people=("U0ROBIN", "U0EVE")), Sink()
         self.surfaces: dict[str, Surface] = {"slack": self.board}
         self.asked = 0

@@ -136,7 +136,7 @@ async def test_why_names_rules_conditions_points_seats_and_who_is_barred(town: T
         "People are asked by review-exports, review-pii.",
         "Rule review-exports (review): Customer exports are read with a second signature.",
         f"{BULLET}access_level: the rule wants Read, the request has Read",
-        "Risk HIGH 65",
+        "Risk HIGH ",
         f"{BULLET}+5 no ticket",
         "Needs 1 of sre: 0 so far",
         f"{BULLET}not dana: the human behind the agent",
@@ -146,10 +146,24 @@ async def test_why_names_rules_conditions_points_seats_and_who_is_barred(town: T
 
 async def test_why_tells_of_a_near_miss(town: Town) -> None:
     view = await town.world.ask(
-        action="s3:ListAllMyBuckets", access=None, resource="*", ttl_seconds=1200, data_classes=()
+        action="s3:ListAllMyBuckets", access=None, resource="arn:aws:s3:::", ttl_seconds=1200, data_classes=()
     )
     lines = (await town.types("alex", f"why {view.request.id}")).lines
     assert any("Nearly allowed by allow-bucket-names" in line and "20 min" in line for line in lines)
+
+
+async def test_why_says_first_what_is_answered_and_what_the_policy_in_force_would_say(town: Town) -> None:
+    view = await town.world.ask()
+    lines = (await town.types("alex", f"why {view.request.id}")).lines
+    assert lines[1].startswith("PEOPLE ARE ASKED: 1 of sre")
+    assert not any("in force now" in line for line in lines)
+    policy, _ = demo_files()
+    await apply(
+        town.deps.store.records, policy=policy.replace("{ sre = 1 }", "{ sre = 2 }"), roster=None, by="o", why=""
+    )
+    await town.deps.policies.refresh()
+    lines = (await town.types("alex", f"why {view.request.id}")).lines
+    assert lines[3].startswith("Under the policy in force now: review (2 of sre).")
 
 
 async def test_audit_tells_the_chain_and_whether_it_is_whole(town: Town) -> None:

@@ -10,17 +10,18 @@ import pytest
 
 from approvers.answer import agent_message
 from approvers.audit import By, check_chain
+from approvers.cases import read_case
 from approvers.errors import AlreadyDecided, CountersignError, Expired, Forbidden, Inadmissible, Outdated
 from approvers.ids import grant_of
 from bot.commits import MAX_WAITING, Click
 from bot.custody import Custody, NotReady
-from bot.desk import Desk, KeyReused, TooManyWaiting
+from bot.deps import make_desk
+from bot.desk import KeyReused, TooManyWaiting
 from bot.directory import PATIENCE, Directory
 from bot.identity import Identity
 from bot.reading import NotFound, Reader
 from tests.worlds import samples
 from tests.worlds.samples import NOW
-from workers.data.levels import load_levels
 from workers.policies import NotConfigured, Policies, apply
 from workers.stores import layout
 from workers.stores.memory import memory_store
@@ -36,7 +37,7 @@ class World:
         self.policies = Policies(self.store.records, self.store.signals)
         self.reader = Reader(self.store)
         self.directory = Directory(self.policies, patience)
-        self.desk = Desk(self.store, self.policies, load_levels(), self.reader, self.directory)
+        self.desk = make_desk(self.store, self.policies, self.reader, self.directory)
         self.custody = Custody(self.store, self.reader)
 
     async def start(self, policy: str = samples.POLICY_TEXT, roster: str = samples.ROSTER_TEXT) -> "World":
@@ -75,6 +76,13 @@ async def test_an_ask_that_needs_people_waits_and_says_for_whom(world: World):
     assert await world.types(view.request.id) == ["request.submitted"]
     assert [one.request.id for one in await world.reader.waiting()] == [view.request.id]
     assert await world.reader.by_handle(view.request.handle.lower()) == view.request.id
+
+
+async def test_its_record_holds_all_that_a_replay_needs_and_the_name_that_people_know_it_by(world: World):
+    request = (await world.ask()).request
+    (body,) = await world.store.log.chain(request.id)
+    case = read_case(body)
+    assert (case.id, case.handle, case.facts) == (request.id, request.handle, request.facts)
 
 
 async def test_before_the_first_apply_nothing_is_taken():

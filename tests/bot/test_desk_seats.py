@@ -13,13 +13,14 @@ from approvers.audit import By
 from approvers.errors import CountersignError, Forbidden
 from bot.away import Away
 from bot.commits import MAX_DECIDED, Click
-from bot.desk import NOTE_TRIES, Desk
+from bot.deps import make_desk
+from bot.desk import NOTE_TRIES
 from bot.directory import NotKnown
 from bot.reading import Reader
-from tests.bot.circles import NO_PATIENCE, ROSTER, town
+from tests.bot.circles import NO_PATIENCE, ROSTER, Circles, town
 from tests.bot.test_desk import World, caller, person
+from tests.worlds import samples
 from tests.worlds.samples import NOW
-from workers.data.levels import load_levels
 from workers.policies import apply
 from workers.stores import layout
 from workers.stores.port import Commit, Records
@@ -220,7 +221,7 @@ async def test_the_list_of_what_a_person_answered_never_costs_the_answer():
     view = await world.ask()
     rival = Rival(world.store.records)
     store = replace(world.store, records=rival)
-    desk = Desk(store, world.policies, load_levels(), Reader(store), world.directory)
+    desk = make_desk(store, world.policies, Reader(store), world.directory)
     done = await desk.review(Click(person("robin"), view.request.id, "approve"))
     assert (done.request.state, rival.calls.count("commit")) == ("APPROVED", NOTE_TRIES + 1)
 
@@ -246,11 +247,32 @@ async def test_a_mute_source_does_not_hold_a_click():
     assert done.request.reviews[0].groups == ("oncall", "sre")
 
 
-async def test_a_click_costs_one_read_and_one_commit():
+async def test_a_click_costs_one_read_and_one_commit_and_one_read_more_where_its_asker_was_not_seen():
     world, _ = await town(roster=ROSTER + LENT)
-    view = await world.ask()
     counted = Counted(world.store.records)
     store = replace(world.store, records=counted)
-    desk = Desk(store, world.policies, load_levels(), Reader(store), world.directory)
-    await desk.review(Click(person("bob"), view.request.id, "approve"))
-    assert counted.calls == ["read", "commit"]
+    here, elsewhere = (make_desk(store, world.policies, Reader(store), world.directory) for _ in range(2))
+    for number, desk in enumerate((here, elsewhere)):
+        view = await here.submit(caller(), samples.action(parameters={"n": number}), f"k{number}")
+        counted.calls.clear()
+        await desk.review(Click(person("bob"), view.request.id, "approve"))
+        assert counted.calls == ["read"] * (number + 1) + ["commit"]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+async def test_who_fills_in_may_be_of_a_group_kept_elsewhere(known: bool):
+    """The Slack group dba may take the seat of sre; while Slack is silent that is neither yes nor no."""
+    text = samples.POLICY_TEXT.replace(
+        'ask = ["group:sre", "place:console"]', 'ask = ["group:dba"], may_fill = "sre"', 1
+    )
+    assert text != samples.POLICY_TEXT
+    world = await World().start(text, ROSTER)
+    world.directory.sources["slack"] = circles = Circles(S01={"ana"})
+    circles.down = not known
+    view = await world.ask()
+    assert view.request.fill_in == (("dba", "sre"),)
+    if known:
+        assert (await world.click(view, "ana")).request.reviews[0].raised == ("sre",)
+        assert "ana" in str((await last(world, view.request.id))["seen_in"])
+    else:
+        assert await code_of(world.click(view, "ana")) == "membership_unknown"

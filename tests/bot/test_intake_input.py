@@ -64,9 +64,19 @@ TABLE: dict[str, tuple[dict[str, Any], int, str, str | None, str | None, str]] =
     "a newline in a resource": (body(resource="a\nb"), 400, "malformed", "resource", None, "characters"),
     "an empty list of actions": (access(actions=[]), 400, "malformed", "access.actions", None, "at least 1"),
     "a short public key": (body(public_key="AAAA"), 400, "malformed", "public_key", None, "32 bytes"),
-    "break-glass": (body(break_glass=True), 400, "not_built", "break_glass", None, "not built yet"),
-    "extends": (body(extends="grt_1"), 400, "not_built", "extends", None, "not built yet"),
+    "extends": (body(extends="grt_1"), 400, "malformed", "extends", None, "the id of a grant"),
     "callback": (body(callback_url="https://x.example"), 400, "not_built", "callback_url", None, "not built yet"),
+    "our own action": (
+        body(action="countersign:ApplyPolicy", access=None), 400, "inadmissible", "action", "action.reserved",
+        "only `countersign apply`",
+    ),
+    "our own action, in other letters": (
+        body(action="Countersign:x", access=None), 400, "inadmissible", "action", "action.reserved", "s3:GetObject",
+    ),
+    "our own action in a credential": (
+        access(actions=["s3:GetObject", "countersign:ApplyPolicy"]), 400, "inadmissible", "access.actions[1]",
+        "action.reserved", "Countersign's own",
+    ),
     "unknown role": (access(role="admin"), 400, "inadmissible", "access.role", "role.unknown", "analytics"),
     "outside the ceiling": (
         access(actions=["iam:PassRole"]), 400, "inadmissible", "access.actions[0]", "role.analytics.ceiling", "outside",

@@ -17,6 +17,7 @@ SCOPED = [
     ("POST", "/v1/requests", {"request"}),
     ("GET", "/v1/requests", {"request", "review", "operate", "read"}),
     ("GET", "/v1/requests/x", {"request", "review", "operate", "read"}),
+    ("GET", "/v1/requests/x/why", {"request", "review", "operate", "read"}),
     ("POST", "/v1/requests/x/reviews", {"review"}),
     ("POST", "/v1/requests/x/cancel", {"request", "review", "operate", "read"}),
     ("POST", "/v1/requests/x/consume", {"request"}),

@@ -46,7 +46,6 @@ async def test_every_problem_is_in_it_and_on_some_route(document: dict):
                     on_routes |= set(problem["schema"]["allOf"][1]["properties"]["code"]["enum"])
     router_only = {"http", "method_not_allowed", "illegal_transition"}
     chat_only = {"review_first", "unknown_person", "guest", "deactivated", "bot", "external", "unconfirmed"}
-    chat_only |= {"not_checked"}
     assert set(KINDS) - on_routes == router_only | chat_only
 
 

@@ -20,7 +20,7 @@ from workers import logs
 from workers.stores.port import Conflict, Fenced, TooLate, Unavailable
 
 ROOT = Path(__file__).parents[2]
-ELSEWHERE = {"error", "bad_config", "bad_configuration", "link_refused"}
+ELSEWHERE = {"error", "bad_config", "bad_configuration", "link_refused", "needs_approval"}
 """Codes of errors that no API handler can raise: they stop a command or a process, or are told on a page."""
 
 

@@ -20,7 +20,7 @@ from tests.worlds.intake import IntakeWorld
 from tests.worlds.intake_rows import SECRET
 
 COMMANDS = [
-    *("run", "request", "wait", "grants", "release", "revoke", "credential-process", "freeze", "audit"),
+    *("run", "request", "wait", "grants", "release", "revoke", "credential-process", "freeze", "after-review", "audit"),
     *("demo", "apply", "keys", "doctor", "console", "policy", "receipt", "slack", "teams"),
 ]
 
@@ -149,6 +149,49 @@ def test_credential_process_of_what_is_denied_prints_no_secret(world, command):
     assert "not now" in err
 
 
+BROKEN = ("--break-glass", "--ticket", "INC-42")
+
+
+def test_break_glass_and_the_grant_it_goes_on_with_are_sent_and_said(world, command):
+    old = "grt_01ARYZ6S410000000000000000"
+    got, out, err = command("request", *GRANTED, *BROKEN, "--extends", old)
+    assert (got, out) == (0, f"{world.row()['id']}\n")
+    assert "is granted by break-glass; its after-review is due " in err
+    body = world.bodies[0]
+    assert (body["break_glass"], body["ticket"], body["extends"]) == (True, "INC-42", old)
+    plain = command("request", *GRANTED, "--key", "plain")
+    assert plain[0] == 0
+    assert not {"break_glass", "extends"} & world.bodies[1].keys()
+
+
+def test_break_glass_that_is_refused_is_a_denial(world, command):
+    world.rows.breaks_glass, world.rows.submit_as = False, "DENIED"
+    got, _, err = command("request", *GRANTED, *BROKEN, "--wait")
+    assert got == 3
+    assert "Denied. Agents never do this." in err
+
+
+def test_an_after_review_is_given_once_and_needs_words_where_it_was_not_justified(world, command):
+    taken = command("request", *GRANTED, *BROKEN)[1].strip()
+    got, _, err = command("after-review", taken, "unjustified")
+    assert (got, "(--reason)" in err) == (1, True)
+    got, out, _ = command("after-review", taken.replace("req_", "grt_"), "unjustified", "--reason", "Nothing was down.")
+    said = f"{world.row()['handle']}, taken by caller:report-bot, was unjustified, says user:robin: Nothing was down."
+    assert (got, out) == (0, f"{said}\n")
+    got, out, _ = command("after-review", taken, "justified", "--json")
+    assert (got, json.loads(out)["error"]["code"]) == (1, "already_decided")
+
+
+def test_what_was_no_use_and_what_is_no_verdict_is_refused(world, command):
+    asked = command("request", *OPTIONS)[1].strip()
+    got, out, err = command("after-review", asked, "justified")
+    assert (got, out, "no use of break-glass" in err) == (1, "", True)
+    calls = len(world.calls)
+    got, _, err = command("after-review", asked, "fine")
+    assert (got, len(world.calls)) == (1, calls)
+    assert "justified or unjustified, not 'fine'" in err
+
+
 def test_audit_show(world, command):
     command("request", *OPTIONS)
     got, out, _ = command("audit", "show", world.row()["id"])
@@ -159,7 +202,7 @@ def test_audit_show(world, command):
 
 @pytest.mark.parametrize(
     "words",
-    [["policy", "check"], ["audit", "export", "x"], ["audit", "verify", "x", "--key", "k"], ["receipt", "verify"]],
+    [["audit", "export", "x"], ["audit", "verify", "x", "--key", "k"], ["receipt", "verify"]],
 )
 def test_a_command_that_is_not_built_is_refused_by_name(world, command, words):
     got, out, err = command(*words)
@@ -185,7 +228,7 @@ def test_ctrl_c_is_clean_and_leaves_the_request_for_later(world, spawn):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--help"], *([name, "--help"] for name in COMMANDS[:9]), ["audit", "show", "--help"]]
+    "arguments", [[], ["--help"], *([name, "--help"] for name in COMMANDS[:10]), ["audit", "show", "--help"]]
 )
 def test_help_needs_neither_server_nor_key(command, arguments):
     got, out, err = command(*arguments, COUNTERSIGN_URL="", COUNTERSIGN_API_KEY="")

@@ -275,8 +275,8 @@ async def test_another_body_under_the_same_key_is_refused(client):
 
 
 async def test_a_feature_that_is_not_built_is_refused_by_name(client):
-    with pytest.raises(countersign.NotBuiltYet, match="break-glass"):
-        await client.request(**ASK, break_glass=True)
+    with pytest.raises(countersign.NotBuiltYet, match="yet"):
+        await client.grants(state="REVOKED")
 
 
 async def test_a_wrong_key_is_unauthenticated(world):
@@ -294,6 +294,15 @@ async def test_lists_and_records(world, client):
     assert (await client.audit(request.grant))[0]["subject"] == request.id
     assert (await client.review(asked, "deny", "no")).state == "DENIED"
     assert (await client.revoke(request, "enough")).ending["reason"] == "enough"
+
+
+async def test_a_use_of_break_glass_owes_an_after_review_which_is_given_once(client):
+    taken = await client.request(**ASK, break_glass=True, ticket="INC-42")
+    assert (taken.approved, taken.because, taken.after_review.verdict) == (True, "break_glass", None)
+    found = (await client.after_review(taken, "unjustified", "Nothing was down.")).after_review
+    assert (found.verdict, found.by, found.reason) == ("unjustified", "user:robin", "Nothing was down.")
+    with pytest.raises(countersign.Conflict, match="reviewed already"):
+        await client.after_review(taken.id, "justified")
 
 
 @pytest.mark.parametrize(

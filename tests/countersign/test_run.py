@@ -258,6 +258,13 @@ def test_without_a_role_the_approval_is_consumed_and_no_credential_is_there(worl
     assert world.row()["consumed_at"]
 
 
+def test_what_break_glass_took_runs_and_says_that_it_is_reviewed_afterwards(world, spawn):
+    got, out, err = finish(spawn("run", *GRANTED, "--break-glass", "--ticket", "INC-42", *TRUE))
+    assert (got, out) == (0, "ran\n"), err
+    assert "is granted by break-glass; its after-review is due " in err
+    assert released(world)
+
+
 def test_an_approval_whose_consumption_is_unknown_does_not_run(world, spawn):
     world.rows.submit_as = "APPROVED"
     world.drop_next("/consume")
@@ -355,6 +362,7 @@ def test_the_secret_is_in_the_environment_of_the_command_and_nowhere_else(world,
         (["--risk", "huge"], ["--risk", "low"]),
         (["--actor", "bot"], ["--actor", "kind:name"]),
         (["--access-action", "*"], ["--access-action", "service:Action"]),
+        (["--extends", "K7QF"], ["--extends", "grt_"]),
         (["--parameters", "{"], ["--parameters", "JSON"]),
         (["--parameters", "[1]"], ["--parameters", "object"]),
         (["--patience", "long"], ["--patience"]),

@@ -14,6 +14,12 @@ from countersign.status import LiveStatus, PlainStatus, harmless, standing, stat
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 
+NARROWED = {
+    "by": "user:robin",
+    "asked": {"ttl_seconds": 1800, "actions": ["s3:GetObject", "s3:PutObject"], "resources": ["arn:aws:s3:::a/*"]},
+    "granted": {"ttl_seconds": 900, "actions": ["s3:GetObject"], "resources": ["arn:aws:s3:::a/*"]},
+}
+
 
 def request(**fields: object) -> Request:
     base = {
@@ -55,6 +61,34 @@ def request(**fields: object) -> Request:
             "K7QF is approved; its credential is FAILED",
         ),
         ({"state": "APPROVED"}, "K7QF is approved"),
+        (
+            {"state": "APPROVED", "narrowed": NARROWED, "reviews": [{"reviewer": "user:robin", "verdict": "approve"}]},
+            "K7QF is approved by user:robin, narrowed: 15 min instead of 30 min, without s3:PutObject",
+        ),
+        (
+            {
+                "state": "APPROVED",
+                "because": "break_glass",
+                "after_review": {"due_at": NOW + timedelta(days=1)},
+                "grant": {"id": "grt_1", "state": "ACTIVE", "ends_at": NOW},
+            },
+            "K7QF is granted by break-glass; its after-review is due 21 Nov 10:00 UTC; "
+            "the credential lives until 10:00:00 UTC",
+        ),
+        (
+            {"state": "APPROVED", "because": "break_glass", "grant": {"id": "grt_1", "state": "MINTING"}},
+            "K7QF is granted by break-glass; somebody reviews it afterwards; the credential is being made",
+        ),
+        (
+            {
+                "state": "APPROVED",
+                "because": "break_glass",
+                "after_review": {"due_at": NOW, "verdict": "unjustified", "by": "user:robin"},
+            },
+            "K7QF is granted by break-glass; found unjustified by user:robin",
+        ),
+        ({"state": "APPROVED", "narrowed": {"by": "a newer server"}}, "K7QF is approved, narrowed"),
+        ({"state": "APPROVED", "narrowed": {"asked": 1, "granted": 2}}, "K7QF is approved, narrowed"),
     ],
 )
 def test_one_line_says_how_it_stands(fields, line):

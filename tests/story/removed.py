@@ -66,8 +66,8 @@ REMOVALS = (
     Removal(
         "self-review",
         "approvers/seating.py",
-        "    _check_four_eyes(ruling, answer, standing)\n    spoken",
-        "    spoken",
+        "    _check_four_eyes(ruling, answer, standing)\n    open_to",
+        "    open_to",
         (f"{CLICKS}::test_who_may_not_answer_hears_why[cs_approve-the_human_behind_it]",),
     ),
     Removal(

@@ -6,15 +6,20 @@ AWS: it may be alive only where its grant is ACTIVE.
 
 A call is found again in another life by its place among the calls that name the grant: the j-th call after the i-th
 that does. So lives can follow each other at once, while what was killed before is still being put right.
+
+A run plays every kill at AWS, and a third of the many at Redis: another third each day, which is printed. `make kills`
+plays all of them (`KILLS=all`; `KILLS=0`, `1` or `2` names a third).
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -26,6 +31,7 @@ SETTLE_SECONDS = 30.0
 HELD_WITHIN = 6.0
 TOWNS = 3
 """How many towns live side by side, each with its share of the kills: a town mostly waits for a process to start."""
+THIRDS = 3
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,19 @@ def plan(of: Town) -> tuple[list[Kill], dict[str, int]]:
     return kills, {gate: len(log) for gate, log in calls.items()}
 
 
+def chosen() -> str:
+    """Return which kills at Redis are played: a third by its number, or `all`."""
+    return os.environ.get("KILLS") or str(datetime.now(UTC).timetuple().tm_yday % THIRDS)
+
+
+def played(kills: Sequence[Kill], which: str) -> list[Kill]:
+    """Return the kills of this run: all at AWS, and the chosen ones at Redis."""
+    redis = [kill for kill in kills if not kill.gate.endswith("aws")]
+    if which != "all":
+        redis = redis[int(which) :: THIRDS]
+    return [kill for kill in kills if kill.gate.endswith("aws") or kill in redis]
+
+
 def ulid_of(request: str) -> bytes:
     return request.removeprefix("req_").encode()
 
@@ -178,7 +197,7 @@ def play_all(folder: Path, part: int) -> tuple[Outcome, list[Kill], dict[str, in
     with town(folder / str(part), log_level="warning") as of:
         one_life(of)  # the first life loads scripts and opens connections
         kills, counted = plan(of)
-        mine, outcome, requests = kills[part::TOWNS], Outcome(), []
+        mine, outcome, requests = played(kills, chosen())[part::TOWNS], Outcome(), []
         for kill in mine:
             request, state = play(of, kill)
             requests.append(request)
@@ -198,7 +217,7 @@ def test_no_credential_outlives_its_grant_wherever_a_process_is_killed(tmp_path:
     missed = [one for outcome, _, _ in results for one in outcome.missed]
     states = sum((outcome.states for outcome, _, _ in results), Counter())
     with capsys.disabled():
-        print(f"\ncalls of one mint-to-revoke: {results[0][2]}")
+        print(f"\ncalls of one mint-to-revoke: {results[0][2]}; kills at Redis: {chosen()} (of 0, 1, 2, or all)")
         print(f"kills: {len(kills) - len(missed)} of {len(kills)} met their call; missed: {missed}")
         print(f"the grant was, when the process was killed: {dict(states)}")
         issued, alive = (sum(getattr(outcome, name) for outcome, _, _ in results) for name in ("issued", "alive"))

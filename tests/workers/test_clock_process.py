@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from bot.desk import Desk
+from bot.deps import make_desk
 from bot.directory import Directory
 from bot.reading import Reader
 from tests.bot.test_desk import caller
@@ -15,7 +15,6 @@ from tests.worlds.alert_sink import AlertSink
 from tests.worlds.fixtures import empty_valkey, redis_store, valkey
 from tests.worlds.processes import start
 from tests.worlds.valkey import Valkey
-from workers.data.levels import load_levels
 from workers.policies import Policies, apply
 from workers.stores.port import Store
 
@@ -28,7 +27,7 @@ async def test_an_emptied_group_is_told_over_http_and_so_is_that_it_is_over(
     records, policies = redis_store.records, Policies(redis_store.records, redis_store.signals)
     await apply(records, policy=ONE_SEAT, roster=samples.ROSTER_TEXT, by="user:kim", why="test")
     await policies.refresh()
-    desk = Desk(redis_store, policies, load_levels(), Reader(redis_store), Directory(policies))
+    desk = make_desk(redis_store, policies, Reader(redis_store), Directory(policies))
     view = await desk.submit(caller(), samples.action(), "k1")
     with AlertSink() as sink:
         env = {"COUNTERSIGN_REDIS_URL": valkey.url, "COUNTERSIGN_ALERT_WEBHOOK_URL": sink.url("alertmanager")}

@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 
 from approvers.answer import answer
+from approvers.card import render
+from approvers.errors import Forbidden
 from approvers.request import Because, RequestState
 from bot.postings_record import Cards, Copy
 from bot.reading import View
@@ -26,7 +28,9 @@ LADDER = 'levels = [{ after = "0m", ask = ["place:console"] }, { after = "10m", 
 POLICY = samples.POLICY_TEXT.replace(MINUTES, LADDER, 1)
 assert POLICY != samples.POLICY_TEXT
 ONE_SEAT = POLICY.replace("{ sre = 2 }", "{ sre = 1 }")
-ONLY_DANA = samples.ROSTER_TEXT.replace('people = ["dana", "robin", "alex", "kim"]', 'people = ["dana"]')
+ONLY_DANA = samples.ROSTER_TEXT.replace('people = ["dana", "robin", "alex", "kim"]', 'people = ["dana"]').replace(
+    'owners       = ["user:dana"]', 'owners = ["user:kim"]'
+)
 """Dana is the human behind the agent, and nobody else is left who has a seat."""
 assert ONLY_DANA != samples.ROSTER_TEXT and ONE_SEAT != POLICY
 DUE = Cards(copies=(Copy(surface="slack", to="C01"),))
@@ -197,3 +201,88 @@ async def test_nobody_reached_is_in_the_answer_and_a_long_poll_hears_of_it(world
     found = await world.reader.look(view.request.id)
     assert found.version > view.version
     assert answer(found.request, None, found.version)["nobody_reached"] is True
+
+
+FILLING = POLICY.replace('ask = ["group:sre"] }]', 'ask = ["group:oncall"], may_fill = "dba", alert = true }]').replace(
+    "[quorum.one]\nseats  = { sre = 1 }", "[quorum.one]\nseats  = { dba = 1 }"
+)
+DBA = samples.ROSTER_TEXT + '[person.ana]\n[group.dba]\npeople = ["ana"]\n'
+assert FILLING.count("may_fill") == FILLING.count("dba = 1") == 1
+
+
+async def test_from_a_level_on_its_groups_may_fill_the_seats_and_on_call_hears_until_it_is_decided(world: Watched):
+    await apply(world.store.records, policy=FILLING, roster=DBA, by="user:kim", why="test")
+    await world.policies.refresh()
+    view = await world.ask()
+    await world.cards(view, SHOWN)
+    with pytest.raises(Forbidden, match=r"Asked: dba\.$"):
+        await world.click(view, "kim")
+    assert (await world.at(view, 10))[-1] == "escalated"
+    after = await world.now(view)
+    assert (after.fill_in, after.alerted_at) == ((("oncall", "dba"),), world.time)
+    assert render(after, None).asked.endswith("1 of dba; oncall may fill in for dba.")
+    bodies = [json.loads(body) for body in await world.store.log.chain(view.request.id)]
+    assert bodies[-1]["data"] == {"level": 2, "why": "time", "may_fill": ["oncall for dba"]}
+    assert world.alerts.keys == [f"request.escalated:{view.request.id}"]
+    with pytest.raises(Forbidden, match="oncall may fill in for dba"):
+        await world.click(view, "robin")
+    done = (await world.click(view, "kim")).request
+    assert (done.state, done.reviews[0].groups, done.reviews[0].raised) == (
+        "APPROVED",
+        ("oncall", "sre", "dba"),
+        ("dba",),
+    )
+    bodies = [json.loads(body) for body in await world.store.log.chain(view.request.id)]
+    assert next(one for one in bodies if one["type"] == "review.recorded")["data"]["raised"] == ["dba"]
+    assert await world.at(view, 10) == ["decided"]
+    assert world.alerts.keys[-1] == f"-request.escalated:{view.request.id}"
+    assert (await world.store.signals.counts())["alerts:request.escalated"] == 1
+
+
+async def test_a_ladder_that_has_lost_the_level_since_opens_nothing(world: Watched):
+    """What was opened by the clock, and is not in today's policy any more, counts for nobody."""
+    await apply(world.store.records, policy=FILLING, roster=DBA, by="user:kim", why="test")
+    await world.policies.refresh()
+    view = await world.ask()
+    await world.cards(view, SHOWN)
+    await world.at(view, 10)
+    without = FILLING.replace(', may_fill = "dba"', "")
+    await apply(world.store.records, policy=without, roster=None, by="user:kim", why="no more")
+    with pytest.raises(Forbidden) as refused:
+        await world.click(view, "kim")
+    assert refused.value.code == "no_seat"
+
+
+async def test_a_level_that_alerts_is_over_when_the_request_expires(world: Watched):
+    await apply(world.store.records, policy=FILLING, roster=DBA, by="user:kim", why="test")
+    await world.policies.refresh()
+    view = await world.ask()
+    await world.cards(view, SHOWN)
+    await world.at(view, 30)
+    key = f"request.escalated:{view.request.id}"
+    assert [one for one in world.alerts.keys if key in one][-1] == f"-{key}"
+    assert (await world.now(view)).alerted_at is None
+
+
+async def test_a_first_level_may_open_seats_and_alert_at_once(world: Watched):
+    first = FILLING.replace('ask = ["place:console"] }', 'ask = ["group:oncall"], may_fill = "dba", alert = true }')
+    await apply(world.store.records, policy=first, roster=DBA, by="user:kim", why="test")
+    await world.policies.refresh()
+    view = await world.ask()
+    assert view.request.fill_in == (("oncall", "dba"),)
+    assert await world.at(view, 0) == ["noted"]
+    assert world.alerts.keys == [f"request.escalated:{view.request.id}"]
+    assert (await world.click(view, "kim")).request.state == "APPROVED"
+
+
+async def test_a_level_whose_groups_fill_in_ends_the_want_of_people_at_once(world: Watched):
+    alone = DBA.replace('[group.dba]\npeople = ["ana"]', '[group.dba]\npeople = ["dana"]').replace(
+        'owners       = ["user:dana"]', 'owners = ["user:robin"]'
+    )
+    await apply(world.store.records, policy=FILLING, roster=alone, by="user:kim", why="test")
+    await world.policies.refresh()
+    view = await world.ask()
+    assert await world.at(view, 0) == ["escalated"]
+    after = await world.now(view)
+    assert (after.level, after.empty) == (1, ())
+    assert world.alerts.keys == [f"request.escalated:{view.request.id}"]

@@ -88,6 +88,7 @@ def test_this_process_environment_is_not_consulted(monkeypatch: pytest.MonkeyPat
         ("COUNTERSIGN_SLACK_BOT_TOKEN", "xoxb-1 2", "write the xoxb-"),
         ("COUNTERSIGN_SLACK_APP_TOKEN", "xoxb-1", "connections:write"),
         ("COUNTERSIGN_SLACK_SIGNING_SECRET", "short", "Basic Information"),
+        ("COUNTERSIGN_SCHEDULE_TOKEN", "two words", "without spaces"),
         ("COUNTERSIGN_SLACK_API_URL", "http://slack.example/api", "unencrypted"),
         ("COUNTERSIGN_SLACK_API_URL", "https://slack.example/api?x=1", "query"),
         ("COUNTERSIGN_SLACK_API_URL", "slack.com", "write https://"),

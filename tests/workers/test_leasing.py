@@ -3,12 +3,17 @@
 import asyncio
 import json
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from approvers.answer import answer
 from approvers.audit import check_chain
+from approvers.card import render
 from approvers.grant import Grant, GrantState
+from approvers.narrowing import Narrow
+from approvers.policy import Policy
 from approvers.upgrades import read
 from tests.bot.test_desk import World, caller, person
 from tests.worlds import samples
@@ -264,6 +269,139 @@ async def test_a_freeze_stops_approvals_and_mints(shop: Shop):
         await shop.click(waiting, "robin")
     assert await shop.work() == ["overtaken"]
     assert (await shop.grant(grant_id)).failure == "frozen: incident 7"
+
+
+RULE = '[rule.{name}]\neffect = "{effect}"\nowner = "sre"\nnote = "Now."\n{more}when = {{ role = ["analytics"] }}\n'
+DENY = RULE.format(name="stop", effect="deny", more="")
+ALLOW = RULE.format(name="fine", effect="allow", more="until = 2027-05-31\n")
+NARROW = samples.POLICY_TEXT.replace('review"\nquorum = "one"\n', 'review"\nquorum = "one"\nnarrow = ["ttl"]\n')
+
+
+class TestTheRulesAtTheMint:
+    """The stricter of the ruling that was pinned and today's stops it; what is more lenient changes nothing."""
+
+    async def put(self, shop: Shop, policy: str | None = None, roster: str | None = None) -> None:
+        await apply(shop.store.records, policy=policy, roster=roster, by="user:kim", why="test")
+
+    async def stopped(self, shop: Shop, grant_id: str) -> str:
+        assert await shop.work() == ["overtaken"]
+        failed = await shop.grant(grant_id)
+        assert failed.state == "FAILED"
+        assert shop.cloud.calls == []
+        return failed.failure
+
+    async def test_it_is_said_on_the_card_to_the_caller_and_that_asking_anew_may_help(self, shop: Shop):
+        grant_id = await shop.approved()
+        await self.put(shop, samples.POLICY_TEXT + DENY)
+        why = await self.stopped(shop, grant_id)
+        assert why == "policy now denies it (stop)"
+        view = await shop.reader.look((await shop.grant(grant_id)).request_id)
+        told = answer(view.request, view.grant, view.version)
+        assert (told["retry"], told["grant"]["failure"]) == ("new_request", why)
+        assert "You may ask once more" in told["agent_message"]
+        card = render(view.request, view.grant)
+        assert (card.phase, card.status) == ("Failed", f"Failed, nothing was issued: {why}")
+        assert shop.pager.alerts == [], "it is no fault"
+
+    async def test_more_lenient_now_it_is_minted(self, shop: Shop):
+        await shop.approved()
+        await self.put(shop, samples.POLICY_TEXT + ALLOW)
+        assert await shop.work() == ["MINTING → ACTIVE"]
+
+    async def test_the_pinned_seats_stay_needed(self, shop: Shop):
+        """Whoever was asked for at the click is not spared by a policy that asks for others now."""
+        grant_id = await shop.approved()
+        other = samples.POLICY_TEXT.replace("seats  = { sre = 1 }", "seats  = { oncall = 1 }", 1)
+        await self.put(shop, other)
+        assert await self.stopped(shop, grant_id) == "policy now needs 1 of oncall and 1 of sre"
+
+    @pytest.mark.parametrize("now", ["", DENY], ids=["same", "denied"])
+    async def test_what_was_narrowed_is_ruled_on_as_it_was_asked(self, shop: Shop, now: str):
+        await self.put(shop, NARROW)
+        await shop.policies.refresh()
+        view = await shop.click(await shop.ask(), "robin", narrow=Narrow(ttl_seconds=60))
+        assert view.grant.plan.ttl_seconds == 60
+        await self.put(shop, NARROW + now)
+        if now:
+            assert "denies" in await self.stopped(shop, view.grant.id)
+        else:
+            assert await shop.work() == ["MINTING → ACTIVE"]
+
+    async def test_a_cap_that_came_down_stops_it(self, shop: Shop):
+        grant_id = await shop.approved()
+        text = samples.POLICY_TEXT.replace('prod = "1h"', 'prod = "10m"').replace('"15m" }', '"10m" }')
+        await self.put(shop, text.replace('ttl_default      = "15m"', 'ttl_default = "5m"'))
+        assert "longer than the 10 min" in await self.stopped(shop, grant_id)
+
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            ("[caller.report-bot]", "[caller.other-bot]", "caller:report-bot is not in countersign.toml any more"),
+            ("[role.analytics]", "[role.other]", "Role analytics is not in countersign.toml any more"),
+            ("countersign-base-analytics", "countersign-base-other", "Role analytics leads elsewhere now"),
+            ("ceiling =", 'external_id = "cs-1"\nceiling =', "Role analytics leads elsewhere now"),
+            ('["s3:GetObject*", ', "[", "does not hold s3:GetObject any more"),
+        ],
+        ids=["caller", "role", "arn", "external-id", "ceiling"],
+    )
+    async def test_what_is_gone_from_the_roster_or_leads_elsewhere_stops_it(self, shop: Shop, old, new, said):
+        grant_id = await shop.approved()
+        assert samples.ROSTER_TEXT.count(old) == 1
+        await self.put(shop, roster=samples.ROSTER_TEXT.replace(old, new))
+        assert said in await self.stopped(shop, grant_id)
+
+    async def test_what_cannot_be_evaluated_is_stopped_and_told_apart(self, shop: Shop):
+        grant_id = await shop.approved()
+        broken = Policy.model_construct(**{**dict(shop.policies.current.policy), "limits": None})
+        shop.policies._book = replace(shop.policies.current, policy=broken)
+        assert (await self.stopped(shop, grant_id)).startswith("the policy could not be evaluated (")
+
+    @pytest.mark.parametrize("frozen", [False, True], ids=["", "frozen"])
+    @pytest.mark.parametrize(
+        ("now", "why"), [(None, ""), (ALLOW, ""), (DENY, "policy now denies it (stop)")], ids=["same", "allow", "deny"]
+    )
+    async def test_break_glass_is_stopped_by_a_denial_only(self, shop: Shop, frozen: bool, now: str | None, why: str):
+        """The use itself is made in tests/bot/test_breaking.py; here stands its record."""
+        grant_id = await shop.approved()
+        keys = layout.grant_key(grant_id), layout.request_key(grant_id.replace("grt", "req"))
+        seen = (await shop.store.records.read(keys)).records
+        grant, request = json.loads(seen[keys[0]].json), json.loads(seen[keys[1]].json)
+        grant["break_glass"], request["because"], request["reviews"] = True, "break_glass", []
+        request["ruling"]["effect"] = "break_glass"
+        request["facts"] |= {"break_glass": True, "principal": "user:robin", "principal_kind": "person",
+                             "actor": "user:robin", "on_behalf_of": None}  # fmt: skip
+        puts = dict(zip(keys, (json.dumps(grant), json.dumps(request)), strict=True))
+        await shop.store.records.commit(
+            Commit(at=shop.time, expects={key: seen[key].version for key in keys}, puts=puts)
+        )
+        rules = samples.POLICY_TEXT + BREAK_GLASS
+        await self.put(shop, rules + (now or ""))
+        if frozen:
+            record = json.dumps({"v": 1, "on": True, "why": "incident 7"})
+            await shop.store.records.commit(
+                Commit(at=shop.time, expects={layout.FREEZE: 0}, puts={layout.FREEZE: record})
+            )
+        if why:
+            assert await self.stopped(shop, grant_id) == why
+        else:
+            assert await shop.work() == ["MINTING → ACTIVE"]
+
+
+BREAK_GLASS = '[break_glass]\nwho = ["user:robin"]\ntell = ["group:sre"]\n'
+
+
+async def test_a_worker_without_the_provider_says_so_and_goes_on(shop: Shop):
+    tools, shop.tools = shop.tools, replace(shop.tools, providers={})
+    grant_id = await shop.approved()
+    assert await shop.work() == ["MINTING → PENDING"]
+    assert (await shop.grant(grant_id)).trouble.startswith("this worker has no provider aws")
+    assert [alert.key for alert in shop.pager.alerts] == [f"no_provider:{grant_id}"]
+    shop.tools = tools
+    assert await shop.later(seconds=3) == ["MINTING → ACTIVE"]
+    await shop.custody.revoke(person("kim"), grant_id, "x")
+    shop.tools = replace(tools, providers={})
+    assert await shop.work() == ["REVOKING → REVOKING"]
+    assert "no provider aws" in (await shop.grant(grant_id)).trouble
 
 
 async def test_nobody_minted_in_time(shop: Shop):

@@ -9,7 +9,7 @@ import workers.data
 from approvers.facts import ActionTable, RiskList
 from workers.data.generate import LEVELS, TABLE, reduce, render
 from workers.data.levels import Levels, load_levels
-from workers.data.lists import LISTS
+from workers.data.lists import LISTS, PAIRS
 
 TABLE_OF_ALL: ActionTable = load_levels()
 
@@ -40,6 +40,7 @@ TABLE_OF_ALL: ActionTable = load_levels()
         ("ssm:SendCommand", "Write", {"escalation"}),
         ("ecs:ExecuteCommand", "Write", {"escalation"}),
         ("ec2:RunInstances", "Write", {"escalation"}),
+        ("organizations:LeaveOrganization", "Write", {"evasion"}),
         ("s3:GetObjec", "unknown", set()),
         ("nosuch:Thing", "unknown", set()),
         ("nosuch:DeleteThing", "unknown", {"destructive"}),
@@ -73,12 +74,91 @@ def test_every_pattern_fits_an_action_that_exists(name):
         assert any(one.lists(action) for action in known), pattern
 
 
+@pytest.mark.parametrize("first", PAIRS)
+def test_every_pair_is_of_actions_that_exist(first):
+    unknown = [pattern for pattern in (first, *PAIRS[first]) if not load_levels().known(pattern)]
+    assert (unknown, "*" in first, len(set(PAIRS[first]))) == ([], False, len(PAIRS[first]))
+
+
+@pytest.mark.parametrize(
+    ("actions", "pairs"),
+    [
+        (["iam:PassRole", "lambda:CreateFunction"], ("iam:PassRole with lambda:CreateFunction",)),
+        (["ec2:RunInstances", "IAM:passrole"], ("IAM:passrole with ec2:RunInstances",)),
+        (
+            ["iam:PassRole", "s3:GetObject", "glue:CreateJob", "ecs:RegisterTaskDefinition"],
+            ("iam:PassRole with ecs:RegisterTaskDefinition", "iam:PassRole with glue:CreateJob"),
+        ),
+        (["iam:CreateUser", "iam:CreateAccessKey"], ("iam:CreateUser with iam:CreateAccessKey",)),
+        (["rds:CreateDBSnapshot", "rds:ModifyDBSnapshotAttribute"],
+         ("rds:CreateDBSnapshot with rds:ModifyDBSnapshotAttribute",)),
+        (["iam:PassRole"], ()),
+        (["iam:PassRole", "s3:GetObject"], ()),
+        (["lambda:CreateFunction", "s3:PutObject"], ()),
+        ([], ()),
+    ],
+)  # fmt: skip
+def test_which_actions_lead_to_more_together(actions, pairs):
+    assert load_levels().pairs(actions) == pairs
+
+
+def test_one_more_action_never_breaks_a_pair():
+    pair = ["iam:PassRole", "ec2:RunInstances"]
+    for more in ("s3:GetObject", "iam:CreateUser", "ecs:RunTask", "odd:Thing"):
+        assert set(load_levels().pairs(pair)) <= set(load_levels().pairs([*pair, more]))
+
+
 def test_patterns_know_one_wildcard_and_match_whole_names():
     levels = Levels({}, {"credentials": ("a:Get*", "b:X.Y")}, "test")
     assert levels.lists("A:gEtThing") == {"credentials"}
     assert not levels.lists("xa:GetThing")
     assert not levels.lists("b:XzY")
     assert not levels.lists("b:X.Yz")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "known"),
+    [
+        ("s3:GetObject", True),
+        ("S3:GETOBJECT", True),
+        ("s3:GetObjec", False),
+        ("s3:Get*", True),
+        ("s3:Gett*", False),
+        ("*:Delete*", True),
+        ("*:Delte*", False),
+        ("*", True),
+        ("*Bucket*Policy", True),
+        ("nosuch:*", False),
+        ("s3:*.*", False),
+        ("", False),
+    ],
+)
+def test_whether_a_pattern_fits_any_action(pattern, known):
+    assert load_levels().known(pattern) is known
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("s3:GetObjec", "s3:GetObject"),
+        ("iam:passrole", "iam:PassRole"),
+        ("lamda:InvokeFunction", "lambda:InvokeFunction"),
+        ("s33:GetObjcts", "s3:GetObject"),
+        ("cloudwatch:FilterLogEvents", "logs:FilterLogEvents"),
+        ("s3:Delte*", "s3:Delete*"),
+        ("*:Terminat*", "*:Terminate*"),
+        ("*:Delte*", "*:Delete*"),
+        ("lamda:*", "lambda:*"),
+        ("s3:Get*Objec", None),
+        ("kubernetes-thing:Frobnicate", None),
+        ("s3:Frobnicate", None),
+        ("s3:", None),
+        ("", None),
+    ],
+)
+def test_what_a_misspelt_action_was_meant_to_be(written, meant):
+    assert load_levels().nearest(written) == meant
+    assert meant is None or load_levels().known(meant)
 
 
 def test_the_table_is_read_once():

@@ -226,11 +226,22 @@ class IntakeWorld:
                     self.rows.approve(row, "quorum", "user:robin")
                 else:
                     self.rows.deny(row, "user:robin", body["reason"])
+            case "after-review", ["reason", "verdict"]:
+                self._review_after(row, body["verdict"], body["reason"])
             case "consume", ["action_digest"]:
                 self._consume(row, body["action_digest"])
             case _:
                 raise Refusal(400, "malformed", f"no such body for {verb}: {body}")
         return web.json_response(answer(row))
+
+    def _review_after(self, row: dict[str, Any], verdict: str, reason: str) -> None:
+        if row["after_review"] is None:
+            raise Refusal(409, "nothing_owed", f"{row['handle']} was no use of break-glass")
+        if row["after_review"]["verdict"]:
+            raise Refusal(409, "already_decided", f"{row['handle']} is reviewed already")
+        if verdict == "unjustified" and not reason:
+            raise Refusal(400, "inadmissible", "say why it was not justified", "reason")
+        self.rows.review_after(row, "user:robin", verdict, reason)
 
     def _consume(self, row: dict[str, Any], digest: str) -> None:
         if row["state"] != "APPROVED" or row["grant"] or digest != row["action_digest"]:

@@ -30,6 +30,7 @@ class Rows:
 
     def __init__(self, touched: Callable[[], None]) -> None:
         self.submit_as = "PENDING"  # or APPROVED, DENIED (both by policy), NOT_EVALUATED
+        self.breaks_glass = True  # who asks for it gets it
         self.mints = True  # the worker mints at once
         self.proves = True  # the worker proves an end at once
         self.frozen: dict[str, Any] = {"on": False, "why": "", "by": None, "at": None}
@@ -73,13 +74,18 @@ class Rows:
             "expires_at": stamp(datetime.now(UTC) + self.expires_in),
             "decided_at": None,
             "action_digest": self.digest(action),
+            "after_review": None,
             "consumed_at": None,
             "grant": None,
             "receipt": None,
             "_action": action,
         }
         self.rows[row["id"]] = row
-        match self.submit_as:
+        match "BREAK_GLASS" if action.break_glass and self.breaks_glass else self.submit_as:
+            case "BREAK_GLASS":
+                due = stamp(datetime.now(UTC) + timedelta(days=1))
+                row["after_review"] = {"due_at": due, "verdict": None, "by": None, "reason": "", "at": None}
+                self.approve(row, "break_glass", None)
             case "APPROVED":
                 self.approve(row, "rule", None)
             case "NOT_EVALUATED":
@@ -100,6 +106,8 @@ class Rows:
                 "principal": PRINCIPAL,
                 "actor": row["actor"],
                 "role": access.role,
+                "extends": row["_action"].extends,
+                "break_glass": row["_action"].break_glass,
                 "account": "prod-payments",
                 "actions": list(access.actions),
                 "resources": list(access.resources),
@@ -118,6 +126,10 @@ class Rows:
         message = f"Denied. Do not retry it or work round it. What was said: {reason}"
         reviews = [_review(by, "deny", reason)]
         self.set(row, state="DENIED", because="reviewer", human_decision=True, reviews=reviews, agent_message=message)
+
+    def review_after(self, row: dict[str, Any], by: str, verdict: str, reason: str) -> None:
+        found = {"verdict": verdict, "by": by, "reason": reason, "at": _now()}
+        self.set(row, after_review={**row["after_review"], **found})
 
     def mint(self, row: dict[str, Any]) -> None:
         ends_at = stamp(datetime.now(UTC) + timedelta(seconds=row["grant"]["ttl_seconds"]))

@@ -43,7 +43,8 @@ SCOPES = {
     "caller:auditor": ("read",),
 }
 ROSTER = samples.ROSTER_TEXT + (
-    '\n[caller.other-bot]\nkind = "agent"\nowners = ["group:sre"]\nactors = ["agent:other"]\non_behalf_of = "never"\n'
+    '\n[group.bots]\npeople = ["alex"]\n'
+    '\n[caller.other-bot]\nkind = "agent"\nowners = ["group:bots"]\nactors = ["agent:other"]\non_behalf_of = "never"\n'
     '\n[caller.auditor]\nkind = "service"\nowners = ["user:kim"]\nactors = ["service:auditor"]\n'
 )
 

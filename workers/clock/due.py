@@ -13,6 +13,7 @@ from datetime import timedelta
 from approvers.errors import CountersignError
 from workers import logs
 from workers.alerts import Alerts
+from workers.clock.owing import Owing
 from workers.clock.waiting import Waiting
 from workers.policies import Policies
 from workers.queue import Queue
@@ -40,6 +41,7 @@ class Clock:
         self._store, self._queue, self._lease = store, queue, lease
         self._policies = Policies(store.records, store.signals)
         self._waiting = Waiting(store, self._policies, alerts)
+        self._owing = Owing(store, alerts)
         self._rules: tuple[int, ...] | None = None
 
     async def run(self) -> None:
@@ -52,6 +54,7 @@ class Clock:
     async def leave(self) -> None:
         """Wait until on-call has been told what is under way."""
         await self._waiting.settle()
+        await self._owing.settle()
 
     async def dispatch(self) -> None:
         """Hand due worker items to RQ, as many as fit; the rest stays in the due set, where nothing is lost."""
@@ -69,7 +72,10 @@ class Clock:
         if self._policies.roster is None:
             await self._refresh()
         handout = await self._store.due.claim("clock", most=AT_ONCE, lease=self._lease)
-        await asyncio.gather(*(self._waiting.look_after(item) for item in handout.items))
+        uses = [item for item in handout.items if item.member.startswith(f"{layout.OWING}:")]
+        for item in uses:
+            self._owing.begin(item)
+        await asyncio.gather(*(self._waiting.look_after(item) for item in handout.items if item not in uses))
         if not handout.items:
             await self._store.due.wait("clock", min(LOOK_AGAIN, handout.next_in))
 
@@ -111,9 +117,9 @@ class Clock:
         return handout
 
     async def _start_sweeping(self) -> None:
-        """Make the reconciler due; from then on each sweep makes the next one due."""
+        """Make the reconciler and the reading of tags due; from then on each makes its next turn due."""
         now = await self._store.records.now()
-        await self._store.records.commit(Commit(at=now, due={layout.SWEEP: now}))
+        await self._store.records.commit(Commit(at=now, due={layout.SWEEP: now, layout.TAG_SWEEP: now}))
 
 
 async def _for_ever(turn: Callable[[], Awaitable[None]]) -> None:

@@ -29,7 +29,7 @@ from workers.stores.port import Attempt, Commit, Fenced, Snapshot, Store, transa
 
 CLOCK = By(None, "countersign", "clock")
 _log = logs.get_logger(__name__)
-UNREACHED, EMPTY = "request.unreached", "group.empty"
+UNREACHED, EMPTY, ESCALATED = "request.unreached", "group.empty", "request.escalated"
 """Kinds of alerts; the request's id or the group's name follows behind a colon."""
 
 
@@ -102,7 +102,8 @@ def _expired(before: Request, cards: str, seen: Snapshot, attempt: Attempt) -> t
     return layout.commit(
         seen.now,
         layout.request_changed(
-            seen.records[attempt.member], after.model_copy(update={"unreached_at": None, "empty": ()}),
+            seen.records[attempt.member],
+            after.model_copy(update={"unreached_at": None, "alerted_at": None, "empty": ()}),
             at=seen.now, closed=True,
         ),
         attempt=attempt,
@@ -137,14 +138,17 @@ def _told(before: Request, watch: waiting.Watch, now: datetime) -> _Told:
         told.drafts.append(Draft(after.id, "request.unfillable", CLOCK, "clock", {"groups": new}))
         told.counts[f"alerts:{EMPTY}"] = len(new)
     if after.unreached_at and not before.unreached_at:
-        said = {"since": stamp(before.level_since or before.submitted_at), "level": before.level + 1}
+        said: dict[str, object] = {"since": stamp(before.level_since or before.submitted_at), "level": before.level + 1}
         told.drafts.append(Draft(after.id, "request.unreached", CLOCK, "clock", said))
         told.counts[f"alerts:{UNREACHED}"] = 1
     if watch.why:
-        told.drafts.append(
-            Draft(after.id, "request.escalated", CLOCK, "clock", {"level": after.level + 1, "why": watch.why})
-        )
+        said = {"level": after.level + 1, "why": watch.why}
+        if new_seats := [f"{group} for {seat}" for group, seat in after.fill_in if (group, seat) not in before.fill_in]:
+            said["may_fill"] = new_seats
+        told.drafts.append(Draft(after.id, "request.escalated", CLOCK, "clock", said))
         told.events.append(layout.event("request.escalated", now, request=after.id))
+    if after.alerted_at and not before.alerted_at:
+        told.counts[f"alerts:{ESCALATED}"] = 1
     if after.reminded_at and not before.reminded_at:
         told.events.append(layout.event("request.reminded", now, request=after.id))
     return told
@@ -160,6 +164,12 @@ def _alarms(watch: waiting.Watch, now: datetime) -> Iterator[Alert]:
             "answer it in the console."
         )
         yield Alert(f"{UNREACHED}:{request.id}", "critical", summary, now, {"request": request.id})
+    if request.alerted_at:
+        summary = (
+            f"{request.handle} is on level {request.level + 1} of its ladder and still waits: {title(request)}, asked "
+            f"at {request.submitted_at:%H:%M} UTC. It expires at {request.expires_at:%H:%M} UTC; have it answered."
+        )
+        yield Alert(f"{ESCALATED}:{request.id}", "warning", summary, now, {"request": request.id})
     for group in request.empty:
         summary = (
             f"Too few people are left in {group} to answer {request.handle}: {title(request)}. It waits until "
@@ -173,6 +183,8 @@ def _over(before: Request, after: Request | None, now: datetime) -> Iterator[Ale
     told = before.unreached_at is not None and now > waiting.reach_by(before)  # earlier, the next level was asked
     if told and not (after and after.unreached_at):
         yield Alert(f"{UNREACHED}:{before.id}", "critical", f"{before.handle} was seen.", now, cleared=True)
+    if before.alerted_at and after is None:
+        yield Alert(f"{ESCALATED}:{before.id}", "warning", f"{before.handle} waits no more.", now, cleared=True)
     for group in before.empty:
         if after is None or group not in after.empty:
             yield Alert(f"{EMPTY}:{group}", "critical", f"{before.handle} hangs on {group} no more.", now, cleared=True)

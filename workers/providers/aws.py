@@ -94,7 +94,7 @@ class AwsProvider:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.caps = caps
-        self._clients = _Clients(access)
+        self._clients = Clients(access)
         self._pace, self._now, self._sleep = pace, now, sleep
 
     def mint(self, grant_id: str, plan: Plan) -> Minted:
@@ -103,7 +103,7 @@ class AwsProvider:
         ends_at = self._aws_time(until) + timedelta(seconds=plan.ttl_seconds)
         name, policy = documents.session_name(grant_id), documents.session_policy(plan, ends_at)
         answer = self._assume(plan, _Ask(name, grant_id, policy, max(MIN_SESSION_SECONDS, plan.ttl_seconds)), until)
-        secret = _secret(answer)
+        secret = secret_of(answer)
         return Minted(
             secret=secret,
             ends_at=ends_at,
@@ -117,13 +117,13 @@ class AwsProvider:
         name, document = documents.revoke_name(handle.grant_id), documents.revoke_policy(handle.grant_id)
         role = _role_name(handle.plan)
         put = self._clients.get("iam", "revoker").put_role_policy
-        error = _tried(lambda: put(RoleName=role, PolicyName=name, PolicyDocument=document))[1]
+        error = tried(lambda: put(RoleName=role, PolicyName=name, PolicyDocument=document))[1]
         if _code(error) == "LimitExceeded":
             raise ProviderError(
                 f"role {role} has no room for another Deny (LimitExceeded): collect what is due, or add base roles"
             )
         if error is not None:
-            raise _trouble(error)
+            raise trouble(error)
 
     def verify(self, handle: Handle, kind: ProofKind) -> Reading:
         """Read whether the grant's sessions are refused; what cannot be asked counts as UNKNOWN."""
@@ -142,16 +142,16 @@ class AwsProvider:
         """Delete the grant's Deny; already gone is success."""
         name, role = documents.revoke_name(handle.grant_id), _role_name(handle.plan)
         delete = self._clients.get("iam", "revoker").delete_role_policy
-        error = _tried(lambda: delete(RoleName=role, PolicyName=name))[1]
+        error = tried(lambda: delete(RoleName=role, PolicyName=name))[1]
         if error is not None and _code(error) != "NoSuchEntity":
-            raise _trouble(error)
+            raise trouble(error)
 
     def leftovers(self, plan: Plan) -> list[str]:
         """Return the ids whose Deny stands on the plan's role, page by page."""
         pages = self._clients.get("iam", "revoker").get_paginator("list_role_policies")
-        listed, error = _tried(lambda: list(pages.paginate(RoleName=_role_name(plan))))
+        listed, error = tried(lambda: list(pages.paginate(RoleName=_role_name(plan))))
         if error is not None:
-            raise _trouble(error)
+            raise trouble(error)
         names = (name for page in listed for name in page["PolicyNames"])
         return [grant for name in names if (grant := documents.revoked_id(name)) is not None]
 
@@ -179,7 +179,7 @@ class AwsProvider:
 
     def _asker(self, answer: Sdk) -> Callable[[], Told]:
         """Return a question that the minted probe session asks."""
-        client = self._clients.of_session("ec2", _secret(answer))
+        client = self._clients.of_session("ec2", secret_of(answer))
         return lambda: _told(client.describe_regions)
 
     def _assume(self, plan: Plan, ask: _Ask, until: float) -> Sdk:
@@ -218,17 +218,17 @@ class AwsProvider:
         for pause in (*_RETRY_PAUSES, None):
             if time.monotonic() > until:
                 raise NotSent("AWS answers too slowly to begin a call")
-            answer, error = _tried(call)
+            answer, error = tried(call)
             if error is None:
                 return answer
-            trouble = _trouble(error)
-            if pause is None or not isinstance(trouble, NotSent):
-                raise trouble
+            found = trouble(error)
+            if pause is None or not isinstance(found, NotSent):
+                raise found
             self._sleep(pause)
         raise AssertionError("unreachable: the last try raises or returns")
 
 
-class _Clients:
+class Clients:
     """Keep one SDK client per service and identity; making one is slow and not thread-safe, using one is safe."""
 
     def __init__(self, access: AwsAccess) -> None:
@@ -249,13 +249,15 @@ class _Clients:
                 self._kept[service, who] = self._make(service, identity, attempts)
             return self._kept[service, who]
 
-    def of_session(self, service: str, secret: Secret) -> Sdk:
-        """Return a new client that speaks with a minted session."""
+    def of_session(self, service: str, secret: Secret, region: str | None = None, attempts: int = 1) -> Sdk:
+        """Return a new client that speaks with a minted session; once, as a probe is asked again anyway."""
         with self._lock:
             who = Identity(Keys(secret.access_key_id, secret.secret_access_key))
-            return self._make(service, who, 1, secret.session_token)  # a probe is asked again anyway
+            return self._make(service, who, attempts, secret.session_token, region)
 
-    def _make(self, service: str, who: Identity, attempts: int, token: str | None = None) -> Sdk:
+    def _make(
+        self, service: str, who: Identity, attempts: int, token: str | None = None, region: str | None = None
+    ) -> Sdk:  # fmt: skip
         keys: dict[str, str | None] = {"aws_session_token": token}
         if who.keys:
             keys["aws_access_key_id"] = who.keys.access_key_id
@@ -263,7 +265,7 @@ class _Clients:
         retries = {"mode": "standard", "total_max_attempts": attempts}
         proxies: dict[str, str] | None = {} if self._access.endpoint_url else None  # a local AWS: never by a proxy
         config = Config(connect_timeout=2, read_timeout=5, retries=retries, proxies=proxies)
-        place = {"region_name": self._access.region, "endpoint_url": self._access.endpoint_url}
+        place = {"region_name": region or self._access.region, "endpoint_url": self._access.endpoint_url}
         try:
             return self._session(who).client(service, config=config, **place, **keys)
         except BotoCoreError as error:
@@ -284,7 +286,7 @@ def keys_only_session() -> Session:
     return Session(botocore_session=botocore.session.Session(session_vars=unread))
 
 
-def _tried(call: Callable[[], Sdk]) -> tuple[Sdk, Exception | None]:
+def tried(call: Callable[[], Sdk]) -> tuple[Sdk, Exception | None]:
     """Call the SDK; return its answer or its error, so that ours is raised without the SDK's frames behind it."""
     try:
         return call(), None
@@ -292,7 +294,7 @@ def _tried(call: Callable[[], Sdk]) -> tuple[Sdk, Exception | None]:
         return None, error
 
 
-def _trouble(error: Exception) -> ProviderError:
+def trouble(error: Exception) -> ProviderError:
     """Say which of our answers an SDK error is; what is not surely a no, and not surely unsent, is unknown."""
     if isinstance(error, ClientError):
         text = f"AWS said {_code(error)}: {_words(error)}"
@@ -307,11 +309,11 @@ def _trouble(error: Exception) -> ProviderError:
 
 
 def _told(call: Callable[[], Sdk]) -> Told:
-    error = _tried(call)[1]
+    error = tried(call)[1]
     if error is None:
         return Told(Answer.ALLOWED)
     if not isinstance(error, ClientError):
-        return Told(Answer.UNCLEAR, str(_trouble(error)))
+        return Told(Answer.UNCLEAR, str(trouble(error)))
     words = f"{_code(error)}: {_words(error)}"
     explicit = _code(error) in _DENIED and "explicit deny" in error.response.get("Error", {}).get("Message", "")
     return Told(Answer.EXPLICIT_DENY if explicit else Answer.UNCLEAR, words)
@@ -327,7 +329,7 @@ def _words(error: ClientError) -> str:
     return lines[0].split(" Encoded authorization failure message", 1)[0][:300]
 
 
-def _secret(answer: Sdk) -> Secret:
+def secret_of(answer: Sdk) -> Secret:
     """Take the credential out of AssumeRole's answer; an answer without one means that we do not know."""
     try:
         found = answer["Credentials"]

@@ -17,6 +17,8 @@ from approvers.grant import Plan
 SESSION_POLICY_LIMIT = 2_048
 """Characters of the inline session policy that AssumeRole takes (AWS documentation)."""
 GRANT_TAG = "grant-id"
+TAG_READER = "countersign-tags"
+"""The session name under which an account's tags are read, and the name of the role in the guide."""
 ROLE_PREFIX = "countersign-base-"
 REVOKE_PREFIX = "countersign-revoke-"
 PROBE_ACTION = "ec2:DescribeRegions"
@@ -179,6 +181,22 @@ def revoker_policy(account_id: str, boundary_arn: str | None) -> str:
         _allow(("iam:GetRolePolicy", "iam:ListRolePolicies"), roles),
         _allow(("cloudtrail:LookupEvents",), ("*",)),
     )
+
+
+def tags_policy() -> str:
+    """Return the rights of the role that reads an account's tags, and of each session of it: nothing else is asked."""
+    return render(_allow(("tag:GetResources", "ec2:DescribeRegions", "s3:ListAllMyBuckets"), ("*",)))
+
+
+def tags_trust_policy(minter_arn: str) -> str:
+    """Return that role's trust policy."""
+    named = {"StringLike": {"sts:RoleSessionName": TAG_READER}}
+    return render({"Effect": "Allow", "Principal": {"AWS": minter_arn}, "Action": "sts:AssumeRole", "Condition": named})
+
+
+def tags_minter_policy(role_arn: str = f"arn:aws:iam::*:role/{TAG_READER}") -> str:
+    """Return what the minter needs besides, to take that role."""
+    return render(_allow(("sts:AssumeRole",), (role_arn,)))
 
 
 def checked_grant_id(grant_id: str) -> str:

@@ -81,7 +81,7 @@ def plan(action: Action, roster: Roster, ttl_seconds: int, caps: Caps = AWS_CAPS
         resources=access.resources,
         ttl_seconds=ttl_seconds,
     )
-    _check_size(planned)
+    check_size(planned)
     return planned
 
 
@@ -169,12 +169,15 @@ def _check_ttl(ttl_seconds: int, caps: Caps) -> None:
         raise Inadmissible(detail, field="ttl_seconds", rule="provider.ttl")
 
 
-def _check_size(planned: Plan) -> None:
-    """Render only what may be too long: most asks are far below, and rendering is half the cost of a plan."""
+def check_size(planned: Plan, field: str = "access") -> None:
+    """Refuse a plan whose session policy AWS would not take; `field` is what the person can change.
+
+    Only what may be too long is rendered: most asks are far below, and rendering is half the cost of a plan.
+    """
     most = _FRAME + sum(2 * len(entry) + 3 for entry in (*planned.actions, *planned.resources))
     if most > SESSION_POLICY_LIMIT and (size := len(session_policy(planned, _SOME_END))) > SESSION_POLICY_LIMIT:
         detail = (
             f"the session policy for this would have {size} characters, AWS takes {SESSION_POLICY_LIMIT}; "
             "ask for fewer actions or resources at a time, or shorten resources by a common prefix and '*'"
         )
-        raise Inadmissible(detail, field="access", rule="plan.policy_size")
+        raise Inadmissible(detail, field=field, rule="plan.policy_size")

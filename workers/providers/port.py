@@ -7,6 +7,7 @@ that the web process can check and show what would be minted without any SDK.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -120,4 +121,32 @@ class Provider(Protocol):
 
     def leftovers(self, plan: Plan) -> list[str]:
         """Return the ids of grants whose `revoke` still stands on the plan's role, for the reconciler."""
+        ...
+
+
+@dataclass(frozen=True)
+class TagReading:
+    """Hold what one reading of an account's tags found.
+
+    Attributes:
+        regions: those that were read; a resource elsewhere is not known.
+        buckets: the account's own buckets and their regions (a bucket's ARN says neither).
+        resources: ARN → its tags, of every resource that has one of the keys asked for.
+        complete: whether that is all; what has more resources than wanted is not.
+    """
+
+    regions: Sequence[str]
+    buckets: Mapping[str, str]
+    resources: Mapping[str, Mapping[str, str]]
+    complete: bool
+
+
+class Tagged(Protocol):
+    """Read the tags of a whole account. Synchronous, as a provider is."""
+
+    def tags(self, role_arn: str, keys: Sequence[str], most: int) -> TagReading:
+        """Return every resource that has one of the keys (none named: any tag). Raises ProviderError.
+
+        Where there are more than `most`, nothing of them is returned, and the reading is not complete.
+        """
         ...

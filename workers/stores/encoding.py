@@ -7,6 +7,7 @@ from datetime import datetime
 
 from approvers.audit import Head
 from approvers.times import to_ms
+from workers.stores.layout import HISTORY, KNOWN
 from workers.stores.port import CLOCK_TOLERANCE, Commit, lane_of
 
 Argument = str | bytes | int
@@ -27,8 +28,12 @@ def lengths(commit: Commit) -> dict[str, int]:
 
 
 def wakes(commit: Commit) -> list[str]:
-    """Return the records whose readers are woken: all that are put, unless all are new, for nobody knows those yet."""
-    return list(commit.puts) if any(commit.expects[key] for key in commit.puts) else []
+    """Return the records whose readers are woken: all that are put, unless all are new, for nobody knows those yet.
+
+    Nobody waits for counters.
+    """
+    heard = [key for key in commit.puts if not key.startswith((HISTORY, KNOWN))]
+    return heard if any(commit.expects[key] for key in heard) else []
 
 
 def arguments(commit: Commit) -> list[Argument]:

@@ -23,7 +23,10 @@ BUCKETS_MS = (50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 30
 
 POLICY, ROSTER, FREEZE, AWAY = "config:policy", "config:roster", "config:freeze", "config:away"
 WAITING, LIVE_INDEX, DENIES = "waiting", "live", "denies"
-SWEEP = "sweep:aws"
+SWEEP, TAG_SWEEP = "sweep:aws", "sweep:tags"
+HISTORY, KNOWN = "history:", "known:"
+"""What keys of counters begin with; nobody waits for a change of them."""
+OWING = "owing"
 
 
 def request_key(request: str) -> str:
@@ -41,9 +44,34 @@ def cards_key(request: str) -> str:
     return f"cards:{request}"
 
 
+def history_key(principal: str) -> str:
+    """Return the record key of a principal's asks, as counted."""
+    return f"{HISTORY}{principal}"
+
+
+def known_key(principal: str) -> str:
+    """Return the record key of what a principal was approved for."""
+    return f"{KNOWN}{principal}"
+
+
 def decided_key(principal: str) -> str:
     """Return the record key of what a person answered lately."""
     return f"decided:{principal}"
+
+
+def tags_key(account: str) -> str:
+    """Return the record key of an account's tags, as last read."""
+    return f"tags:{account}"
+
+
+def owed_key(principal: str) -> str:
+    """Return the record key of the after-reviews that a person owes."""
+    return f"owed:{principal}"
+
+
+def owing_key(request: str) -> str:
+    """Return the due member under which the clock looks after a use of break-glass until it is reviewed."""
+    return f"{OWING}:{request}"
 
 
 def waiting_of(principal: str) -> str:
@@ -114,6 +142,12 @@ def request_opened(request: Request, look_at: datetime | None = None) -> Part:
     return part
 
 
+def folds(request: Request) -> Part:
+    """Return the part that has a commit refused as Taken where an identical ask waits, and else changes nothing."""
+    name = fold_name(request.principal, request.action_digest)
+    return {"unique": {name: request.id}, "forget": {name: None}}
+
+
 def request_changed(
     seen: Versioned, request: Request, *, at: datetime, closed: bool, cool_down: timedelta | None = None
 ) -> Part:  # fmt: skip
@@ -134,7 +168,7 @@ def request_changed(
     forget: dict[str, datetime | None] = {fold_name(request.principal, request.action_digest): fold_until}
     if not opens_grant(request):
         forget |= {handle_name(request.handle): None, **_names_forgotten(request, at)}
-    alarmed = request.unreached_at is not None or bool(request.empty)
+    alarmed = bool(request.unreached_at or request.alerted_at or request.empty)
     last_look: dict[str, Any] = {"due": {key: at}} if alarmed else {"undue": [key]}  # the clock ends its alarms
     return part | {
         **last_look,

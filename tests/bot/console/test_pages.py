@@ -93,7 +93,9 @@ async def test_one_request_tells_everything(world: World, visitor: Visitor) -> N
     for words in (
         view.request.action_digest,
         view.request.ruling.policy_sha256,
+        "PEOPLE ARE ASKED: 1 of sre",
         "People are asked by review-exports, review-pii.",
+        "• data_class: the rule wants pii, the request has pii",
         "Still needed: 1 of sre.",
         "Nobody has answered.",
         "asks for s3:GetObject on arn:aws:s3:::customer-exports/2026/01/*",

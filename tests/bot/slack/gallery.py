@@ -13,10 +13,10 @@ from typing import Any
 from approvers import grant as grants
 from approvers import request as requests
 from approvers.card import Card, render
-from approvers.grant import Proof, ProofKind
+from approvers.grant import Grant, Proof, ProofKind
 from approvers.request import Request
 from bot.surfaces import slack_blocks, slack_views
-from tests.worlds import samples
+from tests.worlds import glass, samples
 from tests.worlds.samples import NOW, approval
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -75,6 +75,11 @@ def half() -> Card:
     return render(once, None, stand_ins=("bob answers for ana until 23 Nov",))
 
 
+def broken() -> Grant:
+    """Return the live grant of a use of break-glass."""
+    return samples.grant("ACTIVE").model_copy(update={"approved_by": (), "break_glass": True, "principal": "user:dana"})
+
+
 def long() -> Request:
     """Return a request with far more text than a card holds."""
     reason = "\n".join(f"{n}. The job failed at 02:{n % 60:02d}, see the log of that run." for n in range(1, 600))
@@ -110,6 +115,8 @@ def cards() -> dict[str, Card]:
         ),
         "ended": ended(),
         "failed": render(approved(), samples.grant("FAILED")),
+        "break-glass": render(glass.used(), broken()),
+        "break-glass-found": render(glass.found("unjustified", "There was time to ask."), broken()),
         "denied": render(denied(), None),
         "expired": render(requests.expire(samples.request(**READS), NOW + timedelta(minutes=30)), None),
         "withdrawn": render(requests.cancel(samples.request(**READS), NOW, samples.CALLER), None),
@@ -130,6 +137,10 @@ def views() -> dict[str, dict[str, Any]]:
         "view-details": slack_views.details(made["live"], LINES, CONSOLE),
         "view-deny": slack_views.deny_words(made["high"]),
         "view-request": slack_views.request_form(["analytics", "reporting"], ["prod", "staging", "dev"]),
+        "view-break-glass": slack_views.request_form(
+            ["analytics"], ["prod", "dev"], break_glass=True, require=("reason", "ticket")
+        ),
+        "view-unjustified": slack_views.unjustified_words(made["break-glass"]),
         "view-notice": slack_views.notice("Approved", "You approved it, and that was enough."),
         "view-loading": slack_views.loading(),
         "view-home": slack_views.home(

@@ -22,6 +22,7 @@ import aiohttp
 from bot.deps import make_deps
 from tests.bot.console.conftest import Visitor
 from tests.bot.console.world import World, demo_files, serve
+from tests.bot.surfaces import glass
 from tests.bot.surfaces.console_pages import Part
 from tests.bot.surfaces.driver import Driver
 from workers.alerts import LogAlerts
@@ -117,6 +118,13 @@ class ConsoleDriver:
         if "You revoked" not in first:
             return [first]
         return [first, await self._seen(who, request, "refused 3 of 3 probes")]
+
+    async def take(self) -> str:
+        return await glass.take(self._town.asking.deps)
+
+    async def found(self, who: str, request: str, verdict: str, reason: str = "") -> str:
+        card = await self._before(who, request, None)
+        return await self._send(who, card, "/after-review", {"reason": reason}, verdict=verdict)
 
     async def reads(self, request: str, *words: str) -> str:
         return await self._seen("kim", request, *words)

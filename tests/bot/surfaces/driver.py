@@ -38,6 +38,14 @@ class Driver(Protocol):
         """Take the credential away; return the words until there is proof, or a refusal."""
         ...
 
+    async def take(self) -> str:
+        """Let dana use break-glass, under a policy that has it, and return the request's id."""
+        ...
+
+    async def found(self, who: str, request: str, verdict: str, reason: str = "") -> str:
+        """Review that use afterwards, as `justified` or, with words, as `unjustified`; return the words."""
+        ...
+
     async def reads(self, request: str, *words: str) -> str:
         """Return what every copy of the card says once each says all of these words, whatever their case."""
         ...

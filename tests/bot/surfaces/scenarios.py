@@ -49,6 +49,18 @@ async def deny_with_a_reason(on: World) -> None:
 
 
 @scenario
+async def break_glass_and_its_after_review(on: World) -> None:
+    request = await on.driver.take()
+    assert await on.state(request) == "APPROVED"
+    await on.driver.reads(request, "break-glass: read", "nobody (break-glass of dana)", "owed until")
+    assert not {"approve", "deny", "review"} & await on.driver.offers(request)
+    assert "You took this yourself" in await on.driver.found("dana", request, "justified")
+    assert "not yours" in await on.driver.found("bob", request, "justified")
+    assert "not justified" in await on.driver.found("robin", request, "unjustified", "There was time.")
+    await on.driver.reads(request, "found not justified by robin", "There was time.")
+
+
+@scenario
 async def quorum_progress(on: World) -> None:
     request = await on.driver.ask("two")
     assert "1 of 2" in await on.driver.approve("robin", request)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from tests.bot.slack.town import ACCOUNTS, CHANNEL, GUEST, NOBODY, SlackTown, open_town
+from tests.bot.surfaces import glass
 from tests.bot.surfaces.driver import Driver
 from tests.worlds.slack import Message, View
 
@@ -55,6 +56,18 @@ class SlackDriver:
     async def revoke(self, who: str, request: str) -> list[str]:
         first = await self._click(who, await self.screen(request), "cs_revoke")
         return [first, await self._town.heard(PEOPLE[who])] if "You revoked" in first else [first]
+
+    async def take(self) -> str:
+        return await glass.take(self._town.deps)
+
+    async def found(self, who: str, request: str, verdict: str, reason: str = "") -> str:
+        card = await self.screen(request)
+        if verdict == "justified":
+            return await self._click(who, card, "cs_justified")
+        await self._slack.click(PEOPLE[who], card, "cs_unjustified")
+        form = await self._town.dialog(PEOPLE[who], "cs_unjustified_view")
+        await self._slack.submit(PEOPLE[who], form, {"words": {"words": reason}})
+        return (await self._town.dialog(PEOPLE[who], "cs_notice_view")).visible_text()
 
     async def reads(self, request: str, *words: str) -> str:
         def look() -> str | None:

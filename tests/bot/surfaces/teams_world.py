@@ -13,6 +13,7 @@ import aiohttp
 from yarl import URL
 
 from tests.bot.console.conftest import Visitor
+from tests.bot.surfaces import glass
 from tests.bot.surfaces.console_pages import Part
 from tests.bot.surfaces.driver import Driver
 from tests.bot.teams.town import CHANNEL, TeamsTown, button, open_town, verbs
@@ -54,6 +55,13 @@ class TeamsDriver:
     async def revoke(self, who: str, request: str) -> list[str]:
         first = await self._town.press(who, await self.screen(request), "revoke")
         return [first, await self._town.line(who, "probes")] if "You revoked" in first else [first]
+
+    async def take(self) -> str:
+        return await glass.take(self._town.deps)
+
+    async def found(self, who: str, request: str, verdict: str, reason: str = "") -> str:
+        given = {"inputs": {"words": reason}} if reason else {}
+        return await self._town.press(who, await self.screen(request), verdict, **given)
 
     async def reads(self, request: str, *words: str) -> str:
         def look() -> str | None:

@@ -76,6 +76,7 @@ def others() -> dict[str, dict[str, Any]]:
         "card-offline": teams_card.message(made["high"], console=""),
         "details": teams_card.details(made["live"], LINES, CONSOLE),
         "details-waiting": teams_card.details(made["cut"], LINES[:1], CONSOLE),
+        "form-break-glass": teams_card.request_form(**form, break_glass=True, require=("reason", "ticket")),
         "notice": teams_card.notice("Already denied by robin.", title="Too late", back=(REQUEST, SHOWN)),
         "list": teams_digest.message(digest(3, 5), console=CONSOLE),
         "list-empty": teams_digest.message(digest(0, 0), console=CONSOLE),

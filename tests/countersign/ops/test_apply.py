@@ -1,12 +1,21 @@
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from approvers.audit import By
+from bot.commits import Click
+from bot.deps import make_desk
+from bot.directory import Directory
+from bot.identity import Identity
+from bot.reading import Reader
 from countersign.ops.fittings import demo_file
 from tests.countersign.ops.conftest import Command
 from tests.worlds.valkey import Valkey
+from workers.policies import Policies
+from workers.stores.redis import connect
 
 POLICY, ROSTER = demo_file("policy.toml"), demo_file("countersign.toml")
 Write = Callable[[str, str], Path]
@@ -59,20 +68,81 @@ def test_applying_the_same_again_changes_and_records_nothing(command: Command, b
     assert sys_chain(empty_valkey) == before
 
 
-def test_a_change_is_shown_line_by_line(command: Command, both, write: Write) -> None:
+SHORTER = POLICY.replace('prod = "1h"', 'prod = "30m"')
+
+
+def test_a_change_is_told_in_meaning_and_with_text_line_by_line(command: Command, both, write: Write) -> None:
     command("apply", *both)
-    told = command("apply", write("new.toml", POLICY.replace('prod = "1h"', 'prod = "30m"')))
+    told = command("apply", write("new.toml", SHORTER), "--why", "incident 7")
+    assert told.code == 0
+    assert told.out.splitlines() == ["limits: ttl_max prod: 1 h → 30 min  (STRICTER)"]
+    told = command("apply", both[0], "--why", "over", "--text")
+    assert told.out.splitlines()[0] == "limits: ttl_max prod: 30 min → 1 h  (LOOSER)"
     changed = [line for line in told.out.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
     assert [line[0] for line in changed] == ["-", "+"]
-    assert 'prod = "30m"' in changed[1]
+    assert 'prod = "1h"' in changed[1]
+
+
+def test_a_comment_is_a_change_that_means_nothing(command: Command, both, write: Write) -> None:
+    command("apply", *both)
+    told = command("apply", write("new.toml", POLICY + "# for the new ones\n"), "--why", "words")
+    assert (told.code, told.out.strip()) == (0, "nothing changes in meaning")
+
+
+def test_a_change_of_what_is_in_force_needs_a_reason(
+    command: Command, both, write: Write, empty_valkey: Valkey
+) -> None:
+    command("apply", *both)
+    told = command("apply", write("new.toml", SHORTER), "--why", "  ")
+    assert told.code == 1
+    assert "--why" in told.err and "nothing was applied" in told.err
+    assert records(empty_valkey, "config:policy")["text"] == POLICY
 
 
 def test_a_long_change_is_cut_and_counted(command: Command, both, write: Write) -> None:
     command("apply", *both)
-    people = "".join(f'\n[person.p{n}]\nemail = "p{n}@example.com"\n' for n in range(60))
-    told = command("apply", write("more.toml", ROSTER + people))
+    people = "".join(f'\n[person.p{n}]\nemail = "p{n}@example.com"\n' for n in range(70))
+    told = command("apply", write("more.toml", ROSTER + people), "--why", "more people")
     assert told.code == 0
-    assert told.out.splitlines()[-1].startswith("… and ")
+    assert told.out.splitlines()[-1] == "… and 10 lines more"
+
+
+def test_a_warning_is_told_and_stops_nothing(command: Command, both) -> None:
+    told = command("apply", *both)
+    assert told.code == 0
+    assert "policy.toml:" in told.err and "warning: rule.review-knock.when.action[0]" in told.err
+
+
+def test_where_others_have_to_approve_the_change_is_asked_for_and_applied_after(
+    command: Command, both, write: Write, empty_valkey: Valkey
+) -> None:
+    command("apply", write("policy.toml", POLICY + '\n[apply]\nquorum = "one"\n'), both[1])
+    new = write("new.toml", SHORTER + '\n[apply]\nquorum = "one"\n')
+    change = ("apply", new, "--by", "dana", "--why", "incident 7")
+    told = command(*change)
+    assert told.code == 1
+    assert "wants the yes of one" in told.err and "needs 1 of sre. Nothing is applied yet" in told.err
+    assert 'prod = "30m"' not in str(records(empty_valkey, "config:policy")["text"])
+    request = told.err.partition("(req_")[2].partition(")")[0]
+    assert request and command(*change).err.count(request) == 1  # the same ask, not another one
+    asyncio.run(_approve(empty_valkey.url, f"req_{request}", "robin"))
+    told = command(*change)
+    assert told.code == 0, told.err
+    assert 'prod = "30m"' in str(records(empty_valkey, "config:policy")["text"])
+    assert records(empty_valkey, "config:policy")["by"] == "user:dana"
+    assert command(*change).err.count("nothing changed") == 1
+
+
+async def _approve(url: str, request: str, name: str) -> None:
+    store = await connect(url, durability="attested")
+    try:
+        policies, reader = Policies(store.records, store.signals), Reader(store)
+        await policies.refresh()
+        desk = make_desk(store, policies, reader, Directory(policies))
+        who = Identity(f"user:{name}", frozenset({"review"}), By(f"user:{name}", "api-key", name), "api")
+        await desk.review(Click(who, request, "approve"))
+    finally:
+        await store.aclose()
 
 
 def test_the_first_apply_needs_both(command: Command, both) -> None:
@@ -94,7 +164,19 @@ MISTAKES = [
     ("policy", "sre = 2", "sre = 9", ["policy.toml:", "quorum.two.seats.sre", "ask for fewer"]),
     ("policy", "version        = 1", "version        = 7", ["policy.toml:3:", "version", "1"]),
     ("policy", "[limits]", "[limits", ["policy.toml:", "not TOML"]),
-    ("policy", "[limits]", "[break_glass]\nfor = 1\n[limits]", ["policy.toml:", "break_glass is not built yet"]),
+    ("policy", "[limits]", "[break_glass]\nfor = 1\n[limits]", ["policy.toml:", "break_glass.for", "no such key"]),
+    (
+        "policy",
+        '"*:Delete*"',
+        '"s3:Deleet*"',
+        ["policy.toml:", "fits no action that there is; did you mean 's3:Delete"],
+    ),
+    (
+        "countersign",
+        'owners       = ["user:dana"]',
+        'owners = ["group:sre"]',
+        ["countersign.toml:", "caller.report-bot", "too few others are left"],
+    ),
     ("countersign", '"dana", "robin"', '"dana", "robn"', ["countersign.toml:", "group.sre.people[1]", "robin"]),
     ("countersign", "[account.prod-payments]", "[acount.prod-payments]", ["countersign.toml:", "acount"]),
     ("countersign", '"prod"', '"production"', ["countersign.toml:", "account.prod-payments.environment", "prod"]),
@@ -135,7 +217,10 @@ def test_mistakes_in_both_files_are_told_at_once(command: Command, write: Write)
 def test_what_one_file_breaks_in_the_other_is_told_of_the_file_in_force(command: Command, both, write: Write) -> None:
     command("apply", *both)
     told = command(
-        "apply", write("countersign.toml", ROSTER.replace("[group.sre]", "[group.ops]").replace('["sre"]', '["ops"]'))
+        "apply",
+        write("countersign.toml", ROSTER.replace("[group.sre]", "[group.ops]").replace('["sre"]', '["ops"]')),
+        "--why",
+        "renamed",
     )
     assert told.code == 1
     assert "policy.toml in force:" in told.err
