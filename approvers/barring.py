@@ -55,10 +55,11 @@ _BARRED = {
 
 def barred_by(facts: Facts) -> dict[str, str]:
     """Name who cannot fill a seat, and why; the first reason is the one that is told."""
+    asking = (facts.principal, "principal"), (facts.actor, "actor"), (facts.on_behalf_of, "on_behalf_of")
     barred: dict[str, str] = {}
-    for why, who in (("principal", facts.principal), ("actor", facts.actor), ("on_behalf_of", facts.on_behalf_of)):
-        if who is not None and who.startswith("user:"):
-            barred.setdefault(who, why)
+    for who, why in asking:
+        if who is not None and who not in barred and who[:5] == "user:":
+            barred[who] = why
     for who in facts.owners:
         barred.setdefault(who, "owner")
     return barred

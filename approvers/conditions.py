@@ -18,6 +18,7 @@ from approvers.times import spell
 
 NOT_COUNTED = "not counted"
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_PLACES: dict[str, int] = {level: place for place, level in enumerate(RISK_LEVELS)}
 TAGS_TOLD = 10
 """How many tags an explanation names; a resource can have fifty."""
 
@@ -30,17 +31,29 @@ class View:
     per resource, None where they are not known.
     """
 
-    __slots__ = ("_local", "asked", "derived", "facts", "new", "risk", "ttl")
+    __slots__ = ("_local", "derived", "facts", "risk")
 
     def __init__(self, facts: Facts, derived: Derived, risk: RiskLevel, zone: ZoneInfo) -> None:
         """Keep everything as it is until a condition asks for it."""
         self._local = facts.at.astimezone(zone)
         self.facts, self.derived = facts, derived
-        self.ttl = facts.ttl_seconds
-        self.risk = RISK_LEVELS.index(risk)
-        history = facts.history
-        self.asked = history.asked if len(history.asked) == len(WINDOWS) else None
-        self.new = history.new
+        self.risk = _PLACES[risk]
+
+    @property
+    def ttl(self) -> int:
+        """Return for how many seconds it is asked."""
+        return self.facts.ttl_seconds
+
+    @property
+    def asked(self) -> tuple[int, ...] | None:
+        """Return how often the principal asked, per window."""
+        asked = self.facts.history.asked
+        return asked if len(asked) == len(WINDOWS) else None
+
+    @property
+    def new(self) -> tuple[str, ...]:
+        """Return the actions that nobody ever approved here for the principal."""
+        return self.facts.history.new
 
     @property
     def today(self) -> date:
@@ -90,17 +103,22 @@ ELEMENTS: dict[str, Callable[[View], tuple[str, ...]]] = {
     "project": lambda view: _claim(view.facts.project),
     "stage": lambda view: _claim(view.facts.stage),
     "urgency": lambda view: (view.facts.urgency,),
-    "action": lambda view: tuple([action.lower() for action in view.facts.actions]),
+    "action": lambda view: _folded(view.facts.actions),
     "access_level": lambda view: view.derived.access_levels,
     "risk_list": lambda view: view.derived.risk_lists,
     "resource": lambda view: view.facts.resources,
     "role": lambda view: _one(view.facts.role),
     "account": lambda view: _one(view.facts.account),
     "environment": lambda view: view.derived.environments,
-    "data_class": lambda view: tuple([name.lower() for name in view.facts.data_classes]),
+    "data_class": lambda view: _folded(view.facts.data_classes),
     "weekday": lambda view: (view.weekday,),
 }
 """Condition → what it compares of the ask, one by one."""
+
+
+@lru_cache(maxsize=1024)  # the same few come back
+def _folded(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple([word.lower() for word in words])
 
 
 def _one(proven: str | None) -> tuple[str, ...]:
@@ -148,6 +166,11 @@ def _spelled(seconds: int) -> str:
     return spell(timedelta(seconds=seconds))
 
 
+@lru_cache(maxsize=24 * 60)
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
 def _got_risk(view: View) -> str:
     return RISK_LEVELS[view.risk]
 
@@ -175,7 +198,7 @@ _WORDS: dict[str, tuple[Callable[[Any], str], Callable[[View], str]]] = {
     "ttl_at_most": (lambda limit: f"at most {spell(limit)}", _got_ttl),
     "risk_at_least": (lambda level: f"{level} or more", _got_risk),
     "risk_below": (lambda level: f"below {level}", _got_risk),
-    "outside_hours": (lambda span: f"outside {span}", lambda view: f"{view.at // 60:02d}:{view.at % 60:02d}"),
+    "outside_hours": (lambda span: f"outside {span}", lambda view: _clock(view.at)),
     "reason_missing": (lambda _: "no reason", lambda view: "a reason" if view.reason else "no reason"),
     "reason_shorter_than": (lambda least: f"fewer than {least} characters", lambda view: f"{view.reason} characters"),
     "ticket_missing": (lambda _: "no ticket", lambda view: "no ticket" if view.ticket_missing else "a ticket"),

@@ -46,7 +46,7 @@ class History(Recorded):
     `asked` counts its asks per window of `WINDOWS`, this one included. `total` counts all that are remembered, `around`
     those at this hour of the day (UTC) or the one before or after. `new` are those of the ask's actions that nobody
     has ever approved for it in this account (environment, where there is no account); `known` is how often people
-    approved the least known of its actions there.
+    approved the least known of its actions there, since one of them last denied it.
     """
 
     around: int

@@ -1,7 +1,8 @@
 """Count what a principal does: its asks, and what it has been approved for. Pure; the commit of an ask stores it.
 
 Two small records, so that an agent's flood of asks never holds up the people who answer: `Past` is counted by every
-ask, `Known` only by approvals. What nobody approved stays new, however often it is asked for.
+ask, `Known` only by approvals, and by people's denials, which take the count back to nothing. What nobody approved
+stays new, however often it is asked for.
 
 Nothing here undercounts: an ask counts in a window until the last moment of its bucket has left it, and where the
 store's time has gone backwards, the newest ask is taken for now.
@@ -44,7 +45,7 @@ class Past(NamedTuple):
 
 
 class Times(NamedTuple):
-    """How often people approved an action, and on which day since 1970 it was approved last."""
+    """How often people approved an action since one of them last denied it; on which day since 1970 the last time."""
 
     people: int
     day: int
@@ -99,22 +100,37 @@ def facts_of(past: Past, known: Known, action: Action, plan: Plan | None, now: d
         History,
         around=sum(past.hours[(hour + step) % 24] for step in (-1, 0, 1)),
         asked=_per_window(past.buckets, seconds),
-        known=min(_times(one, seconds // DAY) for one in found.values()),
+        known=min(_credit(one, seconds // DAY) for one in found.values()),
         new=tuple([name for name, one in found.items() if one is None]),
         total=sum(past.hours),
     )
 
 
-def approved(known: Known, request: Request, now: datetime) -> Known:
-    """Return what is known once this request is approved; the very same object where that changes nothing.
+def decided(known: Known, request: Request, now: datetime) -> Known:
+    """Return what is known as this request now stands; the very same object where that changes nothing.
 
-    People's approvals count; a rule's only ends being new. Break-glass is no approval, nor is what a reviewer took out.
+    People's approvals count, a rule's only ends being new, and a person's denial of any part of an ask takes the count
+    of all its actions back to nothing. Break-glass is no approval, nor is what a reviewer took out.
     """
-    if request.state is not RequestState.APPROVED or request.because not in (Because.QUORUM, Because.RULE):
-        return known
-    people, day = request.because is Because.QUORUM, int(now.timestamp()) // DAY
+    where = place(request.action, request.plan)
+    match request.state, request.because:
+        case RequestState.APPROVED, Because.QUORUM | Because.RULE:
+            keys = _keys(where, _granted(request)).values()
+            return _approved(known, keys, int(now.timestamp()) // DAY, people=request.because is Because.QUORUM)
+        case RequestState.DENIED, Because.REVIEWER:
+            return _denied(known, _keys(where, request.facts.actions).values())
+    return known
+
+
+def place(action: Action, plan: Plan | None) -> str:
+    """Return where an approval of this ask counts: the plan's account, else the environment that the caller names."""
+    return f"account:{plan.account}" if plan else f"environment:{action.environment}"
+
+
+def _approved(known: Known, keys: Iterable[str], day: int, *, people: bool) -> Known:
+    """Count these actions once more and put them last; a rule writes what it allows no more than once a day."""
     after = known
-    for key in _keys(place(request.action, request.plan), _granted(request)).values():
+    for key in keys:
         before = known.get(key)
         if people or before is None or (before.people == 0 and before.day != day):
             rest = {other: times for other, times in after.items() if other != key}
@@ -122,9 +138,10 @@ def approved(known: Known, request: Request, now: datetime) -> Known:
     return after if len(after) <= MOST_KNOWN else dict(list(after.items())[len(after) - MOST_KNOWN :])
 
 
-def place(action: Action, plan: Plan | None) -> str:
-    """Return where an approval of this ask counts: the plan's account, else the environment that the caller names."""
-    return f"account:{plan.account}" if plan else f"environment:{action.environment}"
+def _denied(known: Known, keys: Iterable[str]) -> Known:
+    """Take the credit of these actions; what was approved once does not become new again."""
+    lost = {key: known[key]._replace(people=0) for key in keys if key in known and known[key].people}
+    return {**known, **lost} if lost else known
 
 
 def _first_version(text: str) -> dict[str, Any]:
@@ -188,5 +205,5 @@ def _keys(where: str, actions: Iterable[str]) -> dict[str, str]:
     return {name: key for key, name in keys.items()}
 
 
-def _times(times: Times | None, today: int) -> int:
+def _credit(times: Times | None, today: int) -> int:
     return times.people if times and today - times.day <= KNOWN_DAYS else 0

@@ -24,7 +24,8 @@ from approvers.patterns import Patterns, fits
 Reading = Callable[[View], tuple[int, int]]
 Named = Mapping[int, Any]
 """Number of a rule → what its condition names."""
-_ALWAYS_ONE = frozenset({"principal", "principal_kind", "urgency"})
+_AT_MOST_ONE = frozenset({"principal", "principal_kind", "urgency", "issuer", "repository_id", "ref", "workflow", "role",
+                          "account"})  # fmt: skip
 _FOLDED_LATE = {"action": "facts.actions", "data_class": "facts.data_classes"}
 KEPT = 4096
 """So many elements of a kind that comes back (an action, an account) are remembered; then all are looked up anew."""
@@ -77,22 +78,24 @@ class Words:
         return found
 
 
-class Kept:
-    """Remember what `Words` found for elements that come back, such as actions and accounts."""
+class Kept(dict[str, tuple[int, int]]):
+    """Remember what `Words` found for elements that come back, such as actions and accounts.
 
-    __slots__ = ("_found", "_of")
+    A `dict`, so that what is there costs no call. It has the rules twice: for one element, any and all are the same.
+    """
+
+    __slots__ = ("_of",)
 
     def __init__(self, of: Callable[[str], int]) -> None:
         """Start with nothing; `of` finds the rules of an element."""
-        self._of, self._found = of, dict[str, tuple[int, int]]()
+        super().__init__()
+        self._of = of
 
-    def both(self, element: str) -> tuple[int, int]:
-        """Return the rules twice: for one element, any and all are the same."""
-        pair = self._found.get(element)
-        if pair is None:
-            if len(self._found) >= KEPT:
-                self._found.clear()
-            pair = self._found[element] = _both(self._of(element))
+    def __missing__(self, element: str) -> tuple[int, int]:
+        """Find the rules of an element that is new here."""
+        if len(self) >= KEPT:
+            self.clear()
+        pair = self[element] = _both(self._of(element))
         return pair
 
 
@@ -116,12 +119,12 @@ def _elements(name: str, named: Named, free: int) -> Reading:
     of, elements_of, nothing = Words(_folded(name, named), free).of, ELEMENTS[name], (free, free)
     if name in _FOLDED_LATE:  # folded when it is first met, not for every ask
         elements_of = attrgetter(_FOLDED_LATE[name])
-        both = Kept(lambda element: of(element.lower())).both
+        both = Kept(lambda element: of(element.lower())).__getitem__
+    elif name in _AT_MOST_ONE:  # read as it is; without it, only the rules that do not ask for it hold
+        value, kept = attrgetter(f"facts.{name}"), Kept(lambda element: of(element) if element else free)
+        return lambda view: kept[value(view)]
     else:
-        both = (lambda element: _both(of(element))) if name in _NEW_EACH_TIME else Kept(of).both
-    if name in _ALWAYS_ONE:
-        value = attrgetter(f"facts.{name}")
-        return lambda view: both(value(view))
+        both = (lambda element: _both(of(element))) if name in _NEW_EACH_TIME else Kept(of).__getitem__
 
     def read(view: View) -> tuple[int, int]:
         elements = elements_of(view)

@@ -10,7 +10,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 M = TypeVar("M", bound=BaseModel)
-_set = object.__setattr__  # the models are frozen
+_slots = BaseModel.__dict__  # the models are frozen: their slots are filled from below
+_set_values = _slots["__dict__"].__set__
+_set_names = _slots["__pydantic_fields_set__"].__set__
+_set_extra = _slots["__pydantic_extra__"].__set__
+_set_private = _slots["__pydantic_private__"].__set__
+_new = object.__new__
 
 
 _keys: dict[type[BaseModel], tuple[list[str], set[str]]] = {}
@@ -19,11 +24,11 @@ _keys: dict[type[BaseModel], tuple[list[str], set[str]]] = {}
 def made(kind: type[M], /, **fields: Any) -> M:
     """Return a model with these fields. Every one must be given (else KeyError); they stand in declared order."""
     order, names = _keys.get(kind) or _keys_of(kind)
-    model = kind.__new__(kind)
-    _set(model, "__dict__", fields if list(fields) == order else {name: fields[name] for name in order})
-    _set(model, "__pydantic_fields_set__", names)  # shared: the models are frozen, and a copy has a set of its own
-    _set(model, "__pydantic_extra__", None)
-    _set(model, "__pydantic_private__", None)
+    model = _new(kind)
+    _set_values(model, fields if [*fields] == order else {name: fields[name] for name in order})
+    _set_names(model, names)  # shared: the models are frozen, and a copy has a set of its own
+    _set_extra(model, None)
+    _set_private(model, None)
     return model
 
 

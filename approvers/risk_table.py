@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -88,6 +88,11 @@ class RiskTable(Strict):
     @cached_property
     def worst_environments(self) -> dict[tuple[str, ...], tuple[str, int, str]]:
         """Keep what risk says of the environments of an ask; they are the policy's own names."""
+        return {}
+
+    @cached_property
+    def risks(self) -> dict[Any, Any]:
+        """Keep each risk that `approvers.risk` made, by its reasons and the caller's claim."""
         return {}
 
     def lists_of(self, action: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from approvers.roster_outside import outside_faults
 def roster_faults(roster: Roster) -> Iterator[Fault]:
     """Yield the mistakes of a roster by itself."""
     yield from _check_names(roster)
+    yield from _check_accounts(roster)
     for group in roster.groups.values():
         yield from _known(f"group.{group.name}.people", group.people, roster.persons, "person")
         yield from _check_members(group)
@@ -55,10 +56,17 @@ def _check_names(roster: Roster) -> Iterator[Fault]:
                 break
             if one.slack and one.slack_user == person.slack_user and _same_team(one, person):
                 yield _same(person, "slack", one.name)
+
+
+def _check_accounts(roster: Roster) -> Iterator[Fault]:
     ids: dict[str, str] = {}
     for account in roster.accounts.values():
         if (other := ids.setdefault(account.id, account.name)) != account.name:
             yield Fault(f"account.{account.name}.id", f"account {other!r} has the same", "name each account once")
+        match = ARN.fullmatch(account.tags or "")
+        if match and match[1] != account.id:  # what is read there would be taken for this account's
+            yield Fault(f"account.{account.name}.tags", f"the ARN lies in account {match[1]}, this one is {account.id}",
+                        "name the role of this account that reads its tags")  # fmt: skip
 
 
 def _same(person: Person, field: str, other: str) -> Fault:

@@ -8,7 +8,9 @@ in the file changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 from approvers.applying_ruling import apply_ruling, is_apply
 from approvers.barring import barred_as, barred_by, four_eyes, may_review, no_seat
@@ -19,6 +21,7 @@ from approvers.gathering import gather
 from approvers.glass import closed
 from approvers.index import Weighed
 from approvers.limits import check_limits, cooling_until, default_ttl, ttl_for
+from approvers.masks import KEPT
 from approvers.policy import CompiledRule, Policy
 from approvers.quick import made
 from approvers.risk import Point, Risk, assess
@@ -51,26 +54,52 @@ def weighed(policy: Policy, facts: Facts, view: View, risk: Risk, found: Weighed
     if effect == "review" and facts.break_glass:
         refused = closed(policy, facts)
         effect, decisive = ("break_glass", decisive) if refused is None else ("deny", [])
-    quorums = _quorums(policy, decisive, by_default) if effect in ("review", "break_glass") else ()
-    seats, expires_after_seconds = policy.terms(quorums)
+    terms = _terms(policy, effect, decisive, by_default)
     barred = barred_by(facts)
     # made, not validated: these values are ours, checked by construction, and this runs for every request and click.
     return made(
         Ruling,
         barred=tuple(barred),
         barred_as=barred,
-        because=refused or _because(effect, decisive, by_default),
+        because=refused or terms.because,
         effect=effect,
-        expires_after_seconds=expires_after_seconds,
-        narrow=_narrow(decisive) if effect == "review" and not by_default else (),
+        expires_after_seconds=terms.expires_after_seconds,
+        narrow=terms.narrow,
         near_misses=_near_misses(found, view) if found.near and effect != "allow" else (),
-        notes=tuple(dict.fromkeys([compiled.rule.note for compiled in decisive])) if decisive else (),
+        notes=terms.notes,
         policy_sha256=sha256,
-        quorums=quorums,
+        quorums=terms.quorums,
         risk=risk,
         rules=tuple([_hit(compiled, view) for compiled in decisive]) if decisive else (),
-        seats=dict(seats),
+        seats=dict(terms.seats),
     )
+
+
+class Terms(NamedTuple):
+    """What follows from an effect and the rules that decided, whatever else the ask has."""
+
+    because: str
+    narrow: tuple[str, ...]
+    notes: tuple[str, ...]
+    quorums: tuple[str, ...]
+    seats: Mapping[str, int]
+    expires_after_seconds: int | None
+
+
+def _terms(policy: Policy, effect: Effect, decisive: list[CompiledRule], by_default: bool) -> Terms:
+    """Work the terms out once for the same rules: they decide together again."""
+    kept = policy.index.told
+    key = effect, by_default, *[compiled.rule.name for compiled in decisive]
+    terms: Terms | None = kept.get(key)
+    if terms is None:
+        if len(kept) >= KEPT:
+            kept.clear()
+        quorums = _quorums(policy, decisive, by_default) if effect in ("review", "break_glass") else ()
+        narrow = _narrow(decisive) if effect == "review" and not by_default else ()
+        notes = tuple(dict.fromkeys([compiled.rule.note for compiled in decisive]))
+        because = _because(effect, decisive, by_default)
+        terms = kept[key] = Terms(because, narrow, notes, quorums, *policy.terms(quorums))
+    return terms
 
 
 def _effect(policy: Policy, found: Weighed) -> Effect:
@@ -98,7 +127,7 @@ def _narrow(decisive: list[CompiledRule]) -> tuple[str, ...]:
     return tuple(sorted(first.intersection(*others)))
 
 
-ALWAYS_NEW = frozenset({"actor", "resource", "principal", "reason_shorter_than", "tags_any", "tags_none", "first_seen"})
+ALWAYS_NEW = frozenset({"actor", "resource", "reason_shorter_than", "tags_any", "tags_none", "first_seen"})
 """Conditions whose value few asks share; what they say is not kept."""
 _VERBS = {
     "allow": "Allowed by",
@@ -143,8 +172,8 @@ def _new(name: str, wanted: str, got: str) -> Condition:
 
 
 def _new_miss(rule_name: str, name: str, wanted: str, got: str) -> NearMiss:
-    return made(NearMiss, condition=_new(name, wanted, got), rule=rule_name)
+    return made(NearMiss, condition=made(Condition, got=got, name=name, wanted=wanted), rule=rule_name)
 
 
-_told, _told_miss = lru_cache(maxsize=4096)(_new), lru_cache(maxsize=4096)(_new_miss)
+_told, _told_miss = lru_cache(maxsize=2 * KEPT)(_new), lru_cache(maxsize=2 * KEPT)(_new_miss)
 """Made once: what these say comes back with other asks."""

@@ -103,7 +103,7 @@ class Asking:
         self._histories.won(principal, commit)
 
     async def known(self, principal: str) -> Versioned:
-        """Return the record of what a principal was approved for, which an approval adds to."""
+        """Return the record of what a principal is known for, which people's answers change."""
         return await self._histories.known(principal)
 
     def forget(self, principal: str) -> None:

@@ -15,7 +15,7 @@ from approvers import watching
 from approvers.audit import By, Draft
 from approvers.errors import CountersignError
 from approvers.facts import Facts
-from approvers.history import approved, read_known, write_known
+from approvers.history import decided, read_known, write_known
 from approvers.narrowing import Narrow, parts
 from approvers.request import Request, RequestState
 from approvers.ruling import Ruling
@@ -127,8 +127,8 @@ def reviewed(
         seen: what was read.
         answered: the request with the review in it.
         seen_in: the outside groups that were looked at, as recorded.
-        note: whether the request is put on top of what this person answered lately, and an approval is remembered of
-            its asker.
+        note: whether the request is put on top of what this person answered lately, and what it came to is remembered
+            of its asker.
     """
     after = answered.after
     closed = after.state is not RequestState.PENDING
@@ -216,12 +216,16 @@ def _noted(seen: Snapshot, after: Request) -> layout.Part:
 
 
 def _remembered(seen: Snapshot, after: Request) -> layout.Part:
-    """Return the part that adds an approval to what its asker is known for."""
+    """Return the part that adds an approval to what its asker is known for, or takes the credit that a denial ends."""
     key = layout.known_key(after.principal)
     record = seen.records.get(key)
-    before = read_known(record.json) if record else NOTHING
-    known = approved(before, after, seen.now)
-    return layout.put(key, record.version, write_known(known)) if record and known is not before else {}
+    if record is None or after.state is RequestState.PENDING:
+        return {}
+    before = read_known(record.json)
+    known = decided(before, after, seen.now)
+    if known is before:  # what was seen may be old: a denial must not miss what another process has counted since
+        return {"expects": {key: record.version}}
+    return layout.put(key, record.version, write_known(known))
 
 
 def refused(seen: Snapshot, click: Click, error: CountersignError, seen_in: Mapping[str, Any] = NOTHING) -> Commit:

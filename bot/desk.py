@@ -29,8 +29,9 @@ from workers.stores import layout
 from workers.stores.port import Commit, Conflict, Full, Snapshot, Store, Taken, TooLate, transact
 
 TRIES = 20
-NOTE_TRIES = 4
-"""How often the list of what a person answered lately may hold up that answer; then it is left as it is."""
+NOTE_TRIES, NOTE_DENIAL_TRIES = 4, 16
+"""How often what is noted beside an answer (the person's list, the asker's credit) may hold it up; then it is left as it
+is. A denial takes credit away, so it tries for longer; an agent that floods must not be able to hold it up for ever."""
 _log = logs.get_logger(__name__)
 
 
@@ -95,7 +96,7 @@ class Desk:
         keys = [layout.request_key(click.request), layout.decided_key(click.who.principal)]
         first = await self._records.read(keys, [click.request])
         opened = self._reader.parse(first, click.request)
-        if click.verdict == "approve" and opened.state is RequestState.PENDING:  # its asker may become known for it
+        if opened.state is RequestState.PENDING:  # its asker may become known for it, or lose that
             keys.append(layout.known_key(opened.principal))
             known = await self._asking.known(opened.principal)
             first = replace(first, records={**first.records, keys[-1]: known})
@@ -111,7 +112,8 @@ class Desk:
                 return refused(seen, click, error, found.seen), error
             if answered.error is not None:
                 return overruled(book, click, seen, answered, found.seen), answered.error
-            note, version = next(tries) <= NOTE_TRIES, seen.records[keys[0]].version + 1
+            most = NOTE_DENIAL_TRIES if click.verdict == "deny" else NOTE_TRIES
+            note, version = next(tries) <= most, seen.records[keys[0]].version + 1
             commit = reviewed(book, click, seen, answered, seen_in=found.seen, note=note)
             return commit, _changed(answered.after, version, seen.now)
 
@@ -123,7 +125,7 @@ class Desk:
             raise Expired("This request expired while you were answering; nobody's answer counts any more.") from late
         if isinstance(result, CountersignError):
             raise result
-        if result.request.state is RequestState.APPROVED:
+        if result.request.state is not RequestState.PENDING:
             self._asking.forget(opened.principal)
         return result
 

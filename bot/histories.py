@@ -8,7 +8,9 @@ Conflict, and read then. The asks of one principal take turns here (`turn`), or 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -17,12 +19,14 @@ from weakref import WeakValueDictionary
 from approvers.action import Action
 from approvers.facts import History
 from approvers.grant import Plan
-from approvers.history import Known, Past, approved, counted, facts_of, read_known, read_past, write_known, write_past
+from approvers.history import Known, Past, counted, decided, facts_of, read_known, read_past, write_known, write_past
 from approvers.request import Request
 from workers.stores import layout
 from workers.stores.layout import Part
 from workers.stores.port import Commit, Records, Versioned
 
+PATIENCE_SECONDS = 0.25
+"""How long an ask waits for its turn: a commit takes a few milliseconds, and a store that is away, much longer."""
 MOST_PRINCIPALS = 2_000
 """Of how many principals this process keeps what it has seen; the one that has not asked for longest is read again."""
 
@@ -49,7 +53,7 @@ class Counted:
         seen, now = self.seen, request.submitted_at
         past, known = layout.history_key(self.principal), layout.known_key(self.principal)
         puts = {past: write_past(counted(seen.past, now))}
-        after = approved(seen.known, request, now)
+        after = decided(seen.known, request, now)
         if after is not seen.known:
             puts[known] = write_known(after)
         return {"expects": {past: seen.past_version, known: seen.known_record.version}, "puts": puts}
@@ -63,9 +67,22 @@ class Histories:
         self._seen: OrderedDict[str, Seen] = OrderedDict()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def turn(self, principal: str) -> asyncio.Lock:
-        """Return what to hold from `of` until the commit's answer: in this process, a principal's asks take turns."""
-        return self._turns.setdefault(principal, asyncio.Lock())
+    @contextlib.asynccontextmanager
+    async def turn(self, principal: str) -> AsyncIterator[None]:
+        """Hold this from `of` until the commit's answer: in this process, a principal's asks take turns.
+
+        Nobody waits long: who goes on out of turn meets a Conflict at worst, and asks again.
+        """
+        lock = self._turns.setdefault(principal, asyncio.Lock())
+        held = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                held = await lock.acquire()
+        try:
+            yield
+        finally:
+            if held:
+                lock.release()
 
     async def of(self, principal: str, action: Action, plan: Plan | None, now: datetime) -> Counted:
         """Return what this principal did before this ask, the ask itself counted."""
@@ -89,7 +106,7 @@ class Histories:
         self._seen.pop(principal, None)
 
     async def known(self, principal: str) -> Versioned:
-        """Return the record of what a principal was approved for: as last seen, read if it was not."""
+        """Return the record of what a principal is known for: as last seen, read if it was not."""
         if seen := self._seen.get(principal):
             return seen.known_record
         key = layout.known_key(principal)

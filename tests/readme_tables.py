@@ -18,13 +18,14 @@ from bot.deps import make_deps
 from bot.metrics import COUNTERS, HISTOGRAMS
 from countersign.ops.manifest import COMMAND, EVENTS, MATCH_EMAIL, SCOPES
 from countersign.ops.teamsapp import PERMISSIONS
+from tests.docs.policy_pages import PAGES
 from workers.alerts import LogAlerts
 from workers.config import describe, load
 from workers.providers import documents
 from workers.stores.memory import memory_store
 
 ROOT = Path(__file__).parents[1]
-FILES = ("README.md", "docs/aws.md", "docs/operating.md", "docs/slack.md", "docs/teams.md")
+FILES = ("README.md", "docs/aws.md", "docs/operating.md", "docs/policy.md", "docs/slack.md", "docs/teams.md")
 ACCOUNT = "123456789012"
 MINTER = f"arn:aws:iam::{ACCOUNT}:role/countersign-minter"
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/countersign-boundary"
@@ -90,6 +91,18 @@ def revoker() -> str:
     return _json(documents.revoker_policy(ACCOUNT, BOUNDARY))
 
 
+def tags_role() -> str:
+    return _json(documents.tags_policy())
+
+
+def tags_trust() -> str:
+    return _json(documents.tags_trust_policy(MINTER))
+
+
+def tags_minter() -> str:
+    return _json(documents.tags_minter_policy())
+
+
 def revocation() -> str:
     return _json(documents.revoke_policy("grt_01K9V0000000000000000000ZZ"))
 
@@ -108,6 +121,10 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "minter": minter,
     "revoker": revoker,
     "revocation": revocation,
+    "tags-role": tags_role,
+    "tags-trust": tags_trust,
+    "tags-minter": tags_minter,
+    **PAGES,
 }
 
 

@@ -14,14 +14,20 @@ import pytest
 import typer
 
 import countersign
+from approvers.policy import parse_policy
 from approvers.roster import parse_roster
+from approvers.ruling import rule
+from approvers.tagging import keys_of
 from bot.schedules import Answer
 from bot.surfaces.slack_events import GONE
 from countersign.cli import NOT_BUILT, OPERATORS, build
 from countersign.errors import CANCELLED, DENIED, EXPIRED, OTHER, OUR_FAULT
 from countersign.run import BEFORE_COMMAND, ENDED_UNDER_IT
 from tests.readme_tables import FILES, TABLES, filled, found
+from tests.worlds import samples
 from workers.config import describe
+from workers.providers import documents
+from workers.tagging import KEY as UNREADABLE_TAGS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -167,14 +173,30 @@ def test_the_roster_of_the_teams_guide_is_one_that_we_read() -> None:
 
 
 def test_the_rosters_of_the_operating_guide_are_ones_that_we_read() -> None:
-    ci, on_call = re.findall(r"```toml\n(.*?)```", TEXTS["docs/operating.md"], re.DOTALL)
+    ci, on_call, *_ = re.findall(r"```toml\n(.*?)```", TEXTS["docs/operating.md"], re.DOTALL)
     people = '[person.dana]\nemail = "dana@example.com"\n[person.robin]\n[group.sre]\npeople = ["dana"]\n'
     roster = parse_roster(people + ci + on_call)
     claims = {"repository_id": "456789", "ref": "refs/heads/main", "event_name": "push"}
     assert [one.name for one in roster.proven("github", claims)] == ["deploy"]
     assert roster.outside_groups == roster.on_call_groups() == {"db-oncall"}
-    [answer] = re.findall(r"```json\n(.*?)```", TEXTS["docs/operating.md"], re.DOTALL)
+    answer, *_ = re.findall(r"```json\n(.*?)```", TEXTS["docs/operating.md"], re.DOTALL)
     assert Answer.model_validate_json(answer).on_call == ["dana@example.com", "user:robin"]
+
+
+def test_the_tags_of_the_operating_guide_are_read_and_decide() -> None:
+    account, rules = re.findall(r"```toml\n(.*?)```", TEXTS["docs/operating.md"], re.DOTALL)[2:]
+    name, role = re.findall(r'\[account\.([a-z-]+)\].*?\ntags += "(.*?)"', account, re.DOTALL)[0]
+    assert (name, role.endswith(documents.TAG_READER)) == ("prod-payments", True)
+    assert parse_roster(f'[person.dana]\n[group.sre]\npeople = ["dana"]\n{account}').accounts[name].tags == role
+    policy = parse_policy(samples.POLICY_TEXT + rules)
+    assert keys_of(policy) == ("data",)
+    asked = samples.request(resource="arn:aws:s3:::r/x", data_classes=None, access=None).facts
+    answers = {
+        tags: rule(policy, asked.model_copy(update={"tags": (tags,)}), sha256="f" * 64).effect
+        for tags in (None, (), ("data=pii",), ("data=public",))
+    }
+    assert f"| `{UNREADABLE_TAGS}` |" in TEXTS["docs/operating.md"]
+    assert answers == {None: "review", (): "allow", ("data=pii",): "review", ("data=public",): "allow"}
 
 
 def test_every_slack_key_of_the_roster_is_described() -> None:

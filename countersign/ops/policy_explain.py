@@ -15,6 +15,7 @@ from approvers.action import Action, parse_action
 from approvers.explain import IN_FORCE, Explanation, InForce, explain, explain_request, lines
 from approvers.facts import Facts
 from approvers.grant import Plan
+from approvers.history import facts_of, read_known, read_past
 from approvers.limits import check_limits, default_ttl, ttl_for
 from approvers.policy import Policy
 from approvers.request import Request
@@ -72,7 +73,8 @@ def command(
 def explained(action: Action, principal: str, rules: InForce, roster: Roster, proof: Mapping[str, str]) -> Explanation:
     """Return how this ask would be answered now, by these files.
 
-    What only the store knows (the asks before, tags, group members elsewhere) is not looked up: it counts as unknown.
+    What only the store knows is not looked up: the ask counts as the caller's first, tags as unknown, and groups kept
+    elsewhere as empty.
 
     Raises:
         CountersignError: it could not even be asked, and why.
@@ -91,6 +93,7 @@ def _facts(
     action: Action, principal: str, planned: Plan | None, rules: tuple[Policy, Roster], proof: Mapping[str, str]
 ) -> Facts:  # fmt: skip
     policy, roster = rules
+    now = datetime.now(UTC)
     return gather(
         action,
         principal=principal,
@@ -98,7 +101,8 @@ def _facts(
         plan=planned,
         policy=policy,
         levels=load_levels(),
-        at=datetime.now(UTC),
+        at=now,
+        history=facts_of(read_past(""), read_known(""), action, planned, now),
         proof=proof,
         groups=roster.groups_of(principal),
     )
@@ -111,7 +115,7 @@ def _of_body(path: Path, checked: tuple[InForce, Roster], caller: str | None, pr
     except OSError as error:
         raise NotApplied(f"{path} cannot be read: {error.strerror}") from error
     found = explained(action, _principal(action, roster, caller), rules, roster, proof)
-    say("ruled as if asked now; asks before, tags and groups kept elsewhere are not looked up and count as unknown")
+    say("ruled as if asked now, for the first time; tags and groups kept elsewhere are not looked up: they are unknown")
     return found
 
 

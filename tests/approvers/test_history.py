@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
@@ -16,8 +17,8 @@ from approvers.history import (
     WINDOW_SECONDS,
     Past,
     Times,
-    approved,
     counted,
+    decided,
     facts_of,
     place,
     read_known,
@@ -74,6 +75,28 @@ def test_time_that_goes_backwards_forgets_nothing():
     back = asked(past, -7_200)
     assert back["1h"] == 301
     assert asked(after(-7_200, -7_100, past=past), -7_000)["1h"] == 303
+
+
+@given(st.lists(st.integers(-90_000, 90_000), min_size=1, max_size=40), st.integers(-90_000, 90_000))
+def test_no_window_holds_too_few_though_the_stores_time_goes_back_and_forth(moments, last):
+    """Two servers with different clocks take turns: an ask is as old as the latest time that was told makes it."""
+    latest = list(accumulate([*moments, last], max))
+    found = asked(after(*moments), last)
+    for window, seconds in zip(WINDOWS, WINDOW_SECONDS, strict=True):
+        assert found[window] >= 1 + sum(latest[-1] - one < seconds for one in latest[:-1])
+
+
+def test_an_ask_while_the_stores_time_was_behind_still_counts_when_it_is_right_again():
+    behind = after(0, *[-7_200 + number for number in range(10)])
+    assert asked(behind, 60)["10m"] == 12
+    assert asked(behind, 700)["10m"] == 1
+
+
+def test_credit_that_has_run_out_does_not_come_back_with_an_earlier_time():
+    days = (KNOWN_DAYS + 1) * 86_400
+    request = samples.request()
+    found = facts_of(after(days), times(20), request.action, request.plan, NOW)
+    assert (found.known, found.new) == (0, ())
 
 
 def test_a_principal_that_never_stops_has_a_small_record():
@@ -134,7 +157,7 @@ def known_of(known, at=NOW, **changes):
 def times(number: int, **changes):
     known = {}
     for _ in range(number):
-        known = approved(known, ended(**changes), NOW)
+        known = decided(known, ended(**changes), NOW)
     return known
 
 
@@ -144,30 +167,67 @@ def test_what_nobody_approved_is_new_however_often_it_is_asked_for():
                            (RequestState.DENIED, Because.RULE), (RequestState.EXPIRED, Because.NOBODY_ANSWERED),
                            (RequestState.APPROVED, Because.BREAK_GLASS)):  # fmt: skip
         nothing = {}
-        assert approved(nothing, ended(state, because), NOW) is nothing
+        assert decided(nothing, ended(state, because), NOW) is nothing
 
 
 def test_peoples_approvals_count_and_a_rules_only_ends_being_new():
     assert known_of(times(3)) == (3, ())
     assert known_of(times(3, because=Because.RULE)) == (0, ())
-    mixed = approved(times(3), ended(because=Because.RULE), NOW)
+    mixed = decided(times(3), ended(because=Because.RULE), NOW)
     assert known_of(mixed) == (3, ())
 
 
 def test_a_rules_approval_of_what_is_known_writes_nothing_twice_a_day():
     known = times(1, because=Because.RULE)
-    assert approved(known, ended(because=Because.RULE), NOW + timedelta(hours=1)) is known
-    assert approved(known, ended(because=Because.RULE), NOW + timedelta(days=1)) is not known
-    assert approved(times(1), ended(because=Because.RULE), NOW + timedelta(days=1)) == times(1)
+    assert decided(known, ended(because=Because.RULE), NOW + timedelta(hours=1)) is known
+    assert decided(known, ended(because=Because.RULE), NOW + timedelta(days=1)) is not known
+    assert decided(times(1), ended(because=Because.RULE), NOW + timedelta(days=1)) == times(1)
 
 
 def test_the_least_known_action_of_the_set_counts_and_every_new_one_is_named():
     access = {**samples.BODY["access"], "actions": [ONE, TWO]}
     assert known_of(times(3), access=access) == (0, (TWO,))
     assert known_of({}, access=access) == (0, (ONE, TWO))
-    both = approved(times(3), ended(access=access), NOW)
+    both = decided(times(3), ended(access=access), NOW)
     assert known_of(both, access=access) == (1, ())
     assert known_of(both) == (4, ())
+
+
+DENIED = {"state": RequestState.DENIED, "because": Because.REVIEWER}
+
+
+def test_a_persons_denial_takes_the_credit_of_every_action_of_the_ask_and_makes_nothing_new():
+    access = {**samples.BODY["access"], "actions": [ONE, TWO]}
+    known = times(20, access=access)
+    other = {"action": TWO, "access": {**samples.BODY["access"], "actions": [TWO]}}
+    assert known_of(known, access=access) == (20, ())
+    assert known_of(decided(known, ended(**DENIED, **other), NOW), **other) == (0, ())
+    assert known_of(decided(known, ended(**DENIED, **other), NOW)) == (20, ())
+    whole = decided(known, ended(**DENIED, access=access), NOW)
+    assert (known_of(whole), known_of(whole, **other)) == ((0, ()), (0, ()))
+    assert known_of(decided(whole, ended(), NOW)) == (1, ())
+
+
+def test_a_denial_elsewhere_or_of_what_is_not_known_changes_nothing():
+    for known in ({}, times(3), times(1, because=Because.RULE)):
+        assert decided(known, ended(**DENIED, access=None), NOW) is known
+    ruled = times(1, because=Because.RULE)
+    assert decided(ruled, ended(**DENIED), NOW) is ruled
+
+
+@pytest.mark.parametrize("because", [Because.RULE, Because.NOT_EVALUATED, Because.NOBODY_REACHED])
+def test_a_denial_that_no_person_gave_takes_no_credit(because):
+    known = times(20)
+    assert decided(known, ended(RequestState.DENIED, because), NOW) is known
+
+
+def test_what_a_reviewer_took_out_before_another_denied_is_denied_too():
+    access = {**samples.BODY["access"], "actions": [ONE, TWO]}
+    whole = ended(**DENIED, access=access)
+    plan = whole.plan.model_copy(update={"actions": (ONE,)})
+    narrowed = Narrowed(before=whole.plan, by="user:robin", at=NOW)
+    after_one = decided(times(20, access=access), whole.model_copy(update={"plan": plan, "narrowed": narrowed}), NOW)
+    assert {one.people for one in after_one.values()} == {0}
 
 
 def test_letter_case_makes_no_action_new():
@@ -185,12 +245,12 @@ def test_an_approval_counts_in_its_account_only_and_without_one_in_the_named_env
     assert place(request.action, request.plan) == f"account:{request.plan.account}"
 
 
-def test_what_a_reviewer_took_out_is_not_approved():
+def test_what_a_reviewer_took_out_is_not_decided():
     access = {**samples.BODY["access"], "actions": [ONE, TWO]}
     whole = ended(access=access)
     narrowed = Narrowed(before=whole.plan, by="user:robin", at=NOW)
     plan = whole.plan.model_copy(update={"actions": (ONE,)})
-    known = approved({}, whole.model_copy(update={"plan": plan, "narrowed": narrowed}), NOW)
+    known = decided({}, whole.model_copy(update={"plan": plan, "narrowed": narrowed}), NOW)
     assert known_of(known, access=access) == (0, (TWO,))
 
 
@@ -202,7 +262,7 @@ def test_people_who_approved_long_ago_are_no_credit_but_it_is_not_new_again():
 
 def test_what_was_approved_longest_ago_is_forgotten_first():
     known = {f"account:other s3:a{number}": Times(1, 0) for number in range(MOST_KNOWN)}
-    after_one = approved(known, ended(), NOW)
+    after_one = decided(known, ended(), NOW)
     assert len(after_one) == MOST_KNOWN
     assert "account:other s3:a0" not in after_one
     assert "account:other s3:a1" in after_one

@@ -271,7 +271,7 @@ CASES: dict[str, Case] = {
     "risk.context.first_seen": points("first_seen", 10, 11, history=past(new=("s3:GetObject",))),
     "risk.context.burst": points("burst", 12, 13, history=past(asked=(21,) * 7)),
     "risk.context.unusual_hour": points("unusual_hour", 6, 7, history=past(total=50)),
-    "risk.context.well_known": points("well_known", -10, -9, history=past(known=5)),
+    "risk.context.well_known": points("well_known", -10, -9, history=past(known=20)),
     "risk.context.data": points("data", 15, 16, data_classes=["pii"]),
     "risk.context.long": points("long", 8, 9, ttl_seconds=3601),
     "risk.context.no_ticket": points("no_ticket", 5, 6, ticket=None),

@@ -119,7 +119,7 @@ def within(window: str, asks: int) -> tuple[int, ...]:
         (past(asked=within("1m", 21)), "burst", 12),
         (past(total=50), "unusual_hour", 6),
         (past(total=100, around=2), "unusual_hour", 6),
-        (past(known=5, **QUIET), "well_known", -10),
+        (past(known=20, **QUIET), "well_known", -10),
     ],
 )
 def test_history_adds_a_named_point(history, point, points):
@@ -135,7 +135,7 @@ def test_history_adds_a_named_point(history, point, points):
         past(asked=within("30m", 99)),
         past(total=49),
         past(total=100, around=3),
-        past(known=4, **QUIET),
+        past(known=19, **QUIET),
     ],
 )
 def test_at_the_edge_history_adds_nothing(history):
@@ -144,7 +144,7 @@ def test_at_the_edge_history_adds_nothing(history):
 
 def test_where_nothing_was_counted_history_says_nothing_at_all():
     """A record from before history was kept is ruled on as it was then."""
-    assert _points(history=NO_HISTORY.model_copy(update={"new": ("s3:GetObject",), "known": 9})) == _points()
+    assert _points(history=NO_HISTORY.model_copy(update={"new": ("s3:GetObject",), "known": 99})) == _points()
 
 
 @pytest.mark.parametrize(
@@ -161,6 +161,23 @@ def test_no_credit_for_permissions_unknown_or_listed_actions_nor_where_no_accoun
     assert "well_known" not in _points(history=past(known=99, **QUIET), **change)
 
 
+@pytest.mark.parametrize(
+    ("change", "credit"),
+    [
+        ({}, True),
+        ({"levels": ("Permissions management",)}, False),
+        ({"levels": ("Read", "Permissions management")}, False),
+        ({"levels": ("unknown",)}, False),
+        ({"risk_lists": ("destructive",)}, False),
+        ({"pairs": ("s3:GetObject with s3:ListBucket",)}, False),
+    ],
+)
+def test_each_of_these_alone_takes_the_credit(change, credit):
+    asked = facts(policy(), history=past(known=99, **QUIET)).model_copy(update=change)
+    points = {point.id for point in assess(RiskTable(), asked, derive(policy(), asked)).points}
+    assert ("well_known" in points) is credit
+
+
 def test_a_policys_own_list_takes_the_credit_too():
     lists = '[risk.lists]\ncredentials = ["s3:Get*"]\n'
     points = {point.id for point in ruled(policy(lists), history=past(known=99, **QUIET)).risk.points}
@@ -169,13 +186,13 @@ def test_a_policys_own_list_takes_the_credit_too():
 
 def test_the_credit_never_takes_the_score_below_zero():
     listing = {"action": "s3:ListBucket", "actions": ["s3:ListBucket"], **DEV}
-    risk = ruled(policy(), history=past(known=5, **QUIET), **listing).risk
+    risk = ruled(policy(), history=past(known=20, **QUIET), **listing).risk
     assert (risk.score, risk.level) == (0, "low")
 
 
 def test_the_credit_can_be_made_smaller_and_not_larger():
     smaller = policy("[risk.context]\nwell_known = -3\n")
-    assert ruled(smaller, history=past(known=5, **QUIET)).risk.score == 27
+    assert ruled(smaller, history=past(known=20, **QUIET)).risk.score == 27
 
 
 def test_a_pair_counts_once_besides_its_actions():
@@ -192,7 +209,7 @@ def test_a_pair_counts_once_besides_its_actions():
         max_size=6,
         unique=True,
     ),
-    known=st.dictionaries(st.sampled_from(["s3:GetObject", "s3:ListBucket", "s3:PutObject", "odd:X"]), st.just(9)),
+    known=st.dictionaries(st.sampled_from(["s3:GetObject", "s3:ListBucket", "s3:PutObject", "odd:X"]), st.just(99)),
 )
 def test_adding_an_action_never_lowers_the_score(actions, known):
     """The history of an ask is that of its least known action, as `approvers.history` counts it."""

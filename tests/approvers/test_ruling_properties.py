@@ -117,7 +117,7 @@ asks = st.fixed_dictionaries(
             lambda counts, new, known: past(asked=tuple(sorted(counts)), new=tuple(new), known=known),
             st.lists(st.sampled_from([1, 3, 6, 21]), min_size=7, max_size=7),
             st.lists(st.sampled_from(ACTIONS), max_size=2, unique=True),
-            st.sampled_from([0, 9]),
+            st.sampled_from([0, 99]),
         ),
         "ticket": st.sampled_from([None, "INC-1"]),
         "ttl_seconds": st.sampled_from([60, 600, 900, 3600]),

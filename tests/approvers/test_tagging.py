@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from approvers.faults import ConfigError
 from approvers.tagging import EVERY_KEY, FRESH, TagSheet, kept, keys_of, place_of, tags_of
-from tests.approvers.rules_world import policy, when
+from tests.approvers.rules_world import ROSTER, edited, policy, roster, when
 from tests.worlds.samples import NOW
 
 ROLE = "arn:aws:iam::111122223333:role/countersign-tags"
@@ -115,10 +116,10 @@ def test_a_failed_reading_leaves_what_was_known_until_it_is_old() -> None:
 
 
 def test_the_keys_are_those_that_rules_name() -> None:
-    reads = policy(when('{ tags_any = ["data=pii", "data=secret"] }'), when('{ tags_none = ["owner=a=*"] }'))
-    assert keys_of(reads) == ("data", "owner")
-    assert keys_of(policy(when('{ tags_any = ["data=pii", "da*=x"] }'))) == EVERY_KEY
-    assert keys_of(policy(when('{ environment = ["prod"] }'))) == ()
+    other = when('tags_none = ["owner=a=*"]').replace("probe", "other")
+    assert keys_of(policy(when('tags_any = ["data=pii", "data=secret"]'), other)) == ("data", "owner")
+    assert keys_of(policy(when('tags_any = ["data=pii", "da*=x"]'))) == EVERY_KEY
+    assert keys_of(policy(when('environment = ["prod"]'))) == ()
 
 
 def test_a_sheet_keeps_the_tags_of_its_keys_and_reads_back_as_it_was() -> None:
@@ -135,3 +136,10 @@ def test_a_sheet_keeps_the_tags_of_its_keys_and_reads_back_as_it_was() -> None:
 )  # fmt: skip
 def test_on_call_hears_after_three_tries_or_of_too_much(changes, trouble: bool) -> None:
     assert SHEET.model_copy(update=changes).in_trouble is trouble
+
+
+def test_the_role_that_reads_an_accounts_tags_is_its_own() -> None:
+    own = edited(ROSTER, 'id = "111122223333"\n', f'id = "111122223333"\ntags = "{ROLE}"\n')
+    assert roster(own).accounts["shop-prod"].tags == ROLE
+    with pytest.raises(ConfigError, match=r"account\.shop-prod\.tags: the ARN lies in account 444455556666"):
+        roster(own.replace(ROLE, ROLE.replace("111122223333", "444455556666")))

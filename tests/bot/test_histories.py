@@ -1,4 +1,4 @@
-"""Counters over the desk: every ask counted once, strictly, over several processes; approvals noted in their commit."""
+"""Counters over the desk: every ask counted once, strictly, over several processes, and nobody woken by it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from datetime import timedelta
 import pytest
 
 from approvers.facts import WINDOWS
-from approvers.history import read_known, read_past
+from approvers.history import read_past
 from bot.deps import make_desk
 from bot.desk import Desk
 from bot.directory import Directory
 from bot.histories import MOST_PRINCIPALS, Histories
 from bot.reading import Reader
-from tests.approvers.rules_world import edited
 from tests.bot.test_desk import World, caller, person
 from tests.worlds import samples
-from workers.policies import Policies
+from workers.policies import Policies, apply
 from workers.stores import layout
-from workers.stores.port import Commit
+from workers.stores.encoding import wakes
+from workers.stores.port import Commit, Store
+from workers.stores.redis import connect
 
 WHO = samples.CALLER
 
@@ -46,9 +47,14 @@ async def limited() -> World:
 
 async def another(world: World) -> Desk:
     """Return the desk of one more process on the same store."""
-    policies = Policies(world.store.records, world.store.signals)
+    return await desk_on(world.store)
+
+
+async def desk_on(store: Store) -> Desk:
+    """Return the desk of a process that reaches its store like this."""
+    policies = Policies(store.records, store.signals)
     await policies.refresh()
-    return make_desk(world.store, policies, Reader(world.store), Directory(policies))
+    return make_desk(store, policies, Reader(store), Directory(policies))
 
 
 def hour(view) -> int:
@@ -60,12 +66,6 @@ async def past(world: World, principal: str = WHO):
     return read_past((await world.store.records.read([key])).records[key].json)
 
 
-async def known(world: World, principal: str = WHO):
-    key = layout.known_key(principal)
-    found = read_known((await world.store.records.read([key])).records[key].json)
-    return {name: times.people for name, times in found.items()}
-
-
 def reads(world: World) -> list[tuple[str, ...]]:
     """Return a list that grows with every read of the store from here on."""
     seen, read = [], world.store.records.read
@@ -75,6 +75,18 @@ def reads(world: World) -> list[tuple[str, ...]]:
         return await read(keys, chains)
 
     world.store.records.read = told
+    return seen
+
+
+def commits(world: World) -> list[Commit]:
+    """Return a list that grows with every commit from here on."""
+    seen, commit = [], world.store.records.commit
+
+    async def told(one: Commit) -> None:
+        seen.append(one)
+        await commit(one)
+
+    world.store.records.commit = told
     return seen
 
 
@@ -140,6 +152,33 @@ async def test_a_rate_is_strict_over_several_processes():
     assert sorted(map(hour, views)) == list(range(1, 41))
 
 
+async def test_asks_at_once_over_three_connections_are_all_stored_and_counted(empty_valkey, redis_store):
+    """None is refused because the others kept changing the counters that it was ruled on by."""
+    stores = [redis_store, *[await connect(empty_valkey.url) for _ in range(2)]]
+    await apply(redis_store.records, policy=samples.POLICY_TEXT, roster=samples.ROSTER_TEXT, by="user:dana", why="test")
+    desks = [await desk_on(store) for store in stores]
+    asked = [samples.action(parameters={"n": n}) for n in range(30)]
+    views = await asyncio.gather(*(desks[n % 3].submit(caller(), one, f"k{n}") for n, one in enumerate(asked)))
+    keys = [layout.history_key(WHO), *[layout.request_key(view.request.id) for view in views]]
+    found = (await redis_store.records.read(keys)).records
+    assert sorted(map(hour, views)) == list(range(1, 31))
+    assert len(found) == 31
+    assert all(record.version == 1 for key, record in found.items() if key != keys[0])
+    counted = read_past(found[keys[0]].json)
+    assert (sum(counted.hours), sum(count for _, count in counted.buckets)) == (30, 30)
+    for store in stores[1:]:
+        await store.aclose()
+
+
+async def test_a_store_whose_time_goes_back_lets_no_more_pass(limited: World):
+    """Three within the hour; those that came while it was two hours behind count when it is right again."""
+    states = []
+    for number, minutes in enumerate((0, -120, -119, 1)):
+        limited.time = samples.NOW + timedelta(minutes=minutes)
+        states.append((await limited.ask(f"k{number}", parameters={"n": number})).request.state)
+    assert states == ["PENDING", "PENDING", "PENDING", "DENIED"]
+
+
 async def test_an_ask_costs_no_read_once_its_principal_was_seen(world: World):
     await world.ask("k0")
     seen = reads(world)
@@ -162,65 +201,6 @@ async def test_a_person_who_asks_has_a_history_too(world: World):
     assert hour(await world.ask("k1")) == 1
 
 
-# ---- approvals
-
-
-async def test_asking_makes_nobody_known_and_peoples_approval_does():
-    world = await World().start(policy=edited(samples.POLICY_TEXT, "first_seen = 0", "first_seen = 10"))
-    first = await world.ask("k0")
-    again = await world.ask("k1", parameters={"n": 1})
-    assert again.request.facts.history.new == ("s3:GetObject",)
-    await world.click(first, "robin")
-    assert list((await known(world)).values()) == [1]
-    view = await world.ask("k2", parameters={"n": 2})
-    assert (view.request.facts.history.known, view.request.facts.history.new) == (1, ())
-    assert "first_seen" in {point.id for point in again.request.ruling.risk.points}
-    assert "first_seen" not in {point.id for point in view.request.ruling.risk.points}
-
-
-async def test_a_denial_makes_nothing_known(world: World):
-    await world.click(await world.ask("k0"), "robin", "deny", reason="no")
-    assert await known(world) == {}
-
-
-async def test_what_a_rule_allows_is_new_no_more_but_no_credit(world: World):
-    names = {"action": "s3:ListAllMyBuckets", "resource": "arn:aws:s3:::all", "access": None, "data_classes": None}
-    first, second = [await world.ask(f"k{n}", parameters={"n": n}, **names) for n in range(2)]
-    assert {first.request.because, second.request.because} == {"rule"}
-    assert first.request.facts.history.new == ("s3:ListAllMyBuckets",)
-    assert (second.request.facts.history.new, second.request.facts.history.known) == ((), 0)
-    assert await known(world) == {"environment:prod s3:listallmybuckets": 0}
-
-
-async def test_approvals_of_one_principal_at_once_are_all_decided(world: World):
-    views = [await world.ask(f"k{n}", parameters={"n": n}) for n in range(20)]
-    done = await asyncio.gather(*(world.click(view, "robin") for view in views))
-    assert {view.request.state for view in done} == {"APPROVED"}
-    assert 1 <= next(iter((await known(world)).values())) <= 20
-
-
-async def test_a_flood_of_asks_holds_up_no_answer(world: World):
-    """An answer does not name what asks write: one try is enough."""
-    view = await world.ask("k0")
-    commits, commit = [], world.store.records.commit
-
-    async def told(one: Commit) -> None:
-        if layout.known_key(WHO) in one.puts:
-            commits.append(one)
-            for number in range(5):
-                await commit(submitted_by_another(number))
-        await commit(one)
-
-    def submitted_by_another(number: int) -> Commit:
-        key = layout.history_key(WHO)
-        version = world.store.records._state.records[key].version
-        return Commit(at=world.time, expects={key: version}, puts={key: '{"v":1,"asks":[],"hours":[0]}'})
-
-    world.store.records.commit = told
-    await world.click(view, "robin")
-    assert len(commits) == 1
-
-
 # ---- what is kept in the process
 
 
@@ -238,14 +218,38 @@ async def test_only_so_many_principals_are_kept(world: World):
 async def test_turns_that_nobody_holds_are_not_kept(world: World):
     histories = Histories(world.store.records)
     async with histories.turn("caller:a"):
-        assert histories.turn("caller:a").locked()
+        assert histories._turns["caller:a"].locked()
     assert len(histories._turns) == 0
 
 
+async def test_who_waits_too_long_for_its_turn_goes_on(world: World):
+    histories = Histories(world.store.records)
+    async with histories.turn("caller:a"), asyncio.timeout(5), histories.turn("caller:a"):
+        assert histories._turns["caller:a"].locked()
+    async with asyncio.timeout(0.1), histories.turn("caller:a"):  # and gives back only what it held
+        pass
+
+
 async def test_nobody_is_woken_by_a_counter(world: World):
-    await world.ask("k0")
-    woken = asyncio.create_task(world.store.signals.changed(layout.history_key(WHO), timedelta(milliseconds=50)))
+    """Who waits for a counter hears nothing of asks and answers, which put it; who waits for the request does."""
+    view = await world.ask("k0")
+    keys = layout.history_key(WHO), layout.known_key(WHO), layout.request_key(view.request.id)
+    waiting = [asyncio.create_task(world.store.signals.changed(key, timedelta(seconds=20))) for key in keys]
     await asyncio.sleep(0)
-    await world.ask("k1", parameters={"n": 1})
-    assert not woken.done()
-    await woken
+    for number in (1, 2):
+        more = await world.ask(f"k{number}", parameters={"n": number})
+        await world.click(more, "robin")
+    await world.click(view, "robin")
+    await waiting[2]
+    assert [one.done() for one in waiting] == [False, False, True]
+    for one in waiting[:2]:
+        one.cancel()
+
+
+async def test_an_ask_wakes_nobody_at_all(world: World):
+    """Its request is new, so nobody waits for it; the counters that it puts are not."""
+    seen = commits(world)
+    for number in range(2):
+        await world.ask(f"k{number}", parameters={"n": number})
+    assert layout.history_key(WHO) in seen[1].puts
+    assert [wakes(one) for one in seen] == [[], []]

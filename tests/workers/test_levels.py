@@ -9,7 +9,8 @@ import workers.data
 from approvers.facts import ActionTable, RiskList
 from workers.data.generate import LEVELS, TABLE, reduce, render
 from workers.data.levels import Levels, load_levels
-from workers.data.lists import LISTS, PAIRS
+from workers.data.lists import LISTS
+from workers.data.pairs import PAIRS
 
 TABLE_OF_ALL: ActionTable = load_levels()
 

@@ -13,7 +13,8 @@ from functools import lru_cache
 from importlib.resources import files
 
 from approvers.patterns import matches
-from workers.data.lists import LISTS, PAIRS
+from workers.data.lists import LISTS
+from workers.data.pairs import PAIRS
 
 UNKNOWN = "unknown"
 """The level of an action that the table does not have; rules treat it as the worst."""

@@ -2,7 +2,7 @@
 
 AWS calls `rds:DeleteDBInstance`, `cloudtrail:StopLogging`, `kms:Decrypt`, `sts:AssumeRole` and
 `organizations:LeaveOrganization` all *Write*, and `secretsmanager:GetSecretValue` *Read*: these lists say what they do.
-`PAIRS` says what actions do together, whichever level each has.
+What actions do together is in `workers.data.pairs`.
 
 Written and reviewed by hand, from AWS's service authorization reference and from what incident reports and the
 published escalation catalogues have in common; a policy adds to these lists and never takes away. `*` is the only
@@ -249,117 +249,6 @@ EXPOSURE = (
     "sqs:SetQueueAttributes",
 )
 """What can open data or a network to others."""
-
-PAIRS: Mapping[str, tuple[str, ...]] = {
-    # A role handed to something that runs what the asker writes.
-    "iam:PassRole": (
-        "airflow:CreateEnvironment",
-        "apprunner:CreateService",
-        "apprunner:UpdateService",
-        "autoscaling:CreateAutoScalingGroup",
-        "autoscaling:CreateLaunchConfiguration",
-        "batch:RegisterJobDefinition",
-        "batch:SubmitJob",
-        "bedrock:CreateAgent",
-        "bedrock-agentcore:CreateCodeInterpreter",
-        "cloudformation:CreateChangeSet",
-        "cloudformation:CreateStack*",
-        "cloudformation:SetStackPolicy",
-        "cloudformation:UpdateStack*",
-        "codebuild:CreateProject",
-        "codebuild:UpdateProject",
-        "codebuild:StartBuild*",
-        "codepipeline:CreatePipeline",
-        "codepipeline:UpdatePipeline",
-        "cognito-identity:SetIdentityPoolRoles",
-        "datapipeline:CreatePipeline",
-        "datapipeline:PutPipelineDefinition",
-        "ec2:AssociateIamInstanceProfile",
-        "ec2:CreateFleet",
-        "ec2:CreateLaunchTemplate*",
-        "ec2:ReplaceIamInstanceProfileAssociation",
-        "ec2:RequestSpotFleet",
-        "ec2:RequestSpotInstances",
-        "ec2:RunInstances",
-        "ec2:RunScheduledInstances",
-        "ecs:CreateService",
-        "ecs:RegisterTaskDefinition",
-        "ecs:RunTask",
-        "ecs:StartTask",
-        "ecs:UpdateService",
-        "eks:CreateCluster",
-        "eks:CreateFargateProfile",
-        "eks:CreateNodegroup",
-        "eks:CreatePodIdentityAssociation",
-        "elasticbeanstalk:CreateEnvironment",
-        "elasticmapreduce:RunJobFlow",
-        "emr-serverless:StartJobRun",
-        "events:PutTargets",
-        "gamelift:CreateFleet",
-        "glue:CreateDevEndpoint",
-        "glue:CreateJob",
-        "glue:CreateSession",
-        "glue:UpdateDevEndpoint",
-        "glue:UpdateJob",
-        "imagebuilder:CreateInfrastructureConfiguration",
-        "iot:CreateTopicRule",
-        "lambda:CreateFunction",
-        "lambda:UpdateFunctionConfiguration",
-        "pipes:CreatePipe",
-        "sagemaker:CreateModel",
-        "sagemaker:CreateNotebookInstance",
-        "sagemaker:CreateProcessingJob",
-        "sagemaker:CreateTrainingJob",
-        "sagemaker:CreateDomain",
-        "scheduler:CreateSchedule",
-        "scheduler:UpdateSchedule",
-        "ssm:CreateAssociation",
-        "ssm:StartAutomationExecution",
-        "states:CreateStateMachine",
-        "states:UpdateStateMachine",
-        "synthetics:CreateCanary",
-    ),
-    # More rights written into a policy, and put on somebody.
-    "iam:CreatePolicy": ("iam:AttachGroupPolicy", "iam:AttachRolePolicy", "iam:AttachUserPolicy"),
-    "iam:CreatePolicyVersion": ("iam:SetDefaultPolicyVersion", "sts:AssumeRole"),
-    "iam:AttachRolePolicy": ("iam:CreateRole", "iam:UpdateAssumeRolePolicy", "sts:AssumeRole"),
-    "iam:PutRolePolicy": ("iam:CreateRole", "iam:UpdateAssumeRolePolicy", "sts:AssumeRole"),
-    "iam:DeleteRolePermissionsBoundary": ("sts:AssumeRole",),
-    "iam:DeleteUserPermissionsBoundary": ("iam:CreateAccessKey",),
-    # Somebody new, or a way to become somebody.
-    "iam:CreateUser": (
-        "iam:AddUserToGroup",
-        "iam:AttachUserPolicy",
-        "iam:CreateAccessKey",
-        "iam:CreateLoginProfile",
-        "iam:PutUserPolicy",
-    ),
-    "iam:CreateAccessKey": ("iam:AddUserToGroup", "iam:AttachUserPolicy", "iam:PutUserPolicy"),
-    "iam:UpdateAssumeRolePolicy": ("iam:CreateOpenIDConnectProvider", "iam:CreateSAMLProvider", "sts:AssumeRole*"),
-    "iam:CreateRole": ("iam:CreateOpenIDConnectProvider", "iam:CreateSAMLProvider", "sts:AssumeRole*"),
-    "organizations:CreateAccount": ("sts:AssumeRole",),
-    "sso:CreatePermissionSet": ("sso:CreateAccountAssignment",),
-    "sso:CreateAccountAssignment": ("sso:AttachManagedPolicyToPermissionSet", "sso:PutInlinePolicyToPermissionSet"),
-    "eks:CreateAccessEntry": ("eks:AssociateAccessPolicy",),
-    "kms:CreateGrant": ("kms:Decrypt",),
-    # Code of one's own, run with the rights of what runs it.
-    "lambda:UpdateFunctionCode": ("lambda:AddPermission", "lambda:InvokeFunction*", "lambda:CreateFunctionUrlConfig"),
-    "lambda:UpdateFunctionConfiguration": ("lambda:InvokeFunction*", "lambda:PublishLayerVersion"),
-    "lambda:CreateFunction": ("lambda:AddPermission", "lambda:CreateEventSourceMapping", "lambda:InvokeFunction*"),
-    "codebuild:UpdateProject": ("codebuild:StartBuild*",),
-    "ec2:ModifyInstanceAttribute": ("ec2:StartInstances", "ec2:RebootInstances"),
-    "ec2:AssociateIamInstanceProfile": ("ssm:SendCommand", "ssm:StartSession", "ec2-instance-connect:*"),
-    "ecs:RegisterTaskDefinition": ("ecs:RunTask", "ecs:StartTask", "ecs:UpdateService"),
-    "glue:UpdateJob": ("glue:StartJobRun",),
-    "states:UpdateStateMachine": ("states:StartExecution",),
-    # A copy, opened to another account.
-    "ec2:CreateSnapshot": ("ec2:ModifySnapshotAttribute",),
-    "ec2:CreateImage": ("ec2:ModifyImageAttribute",),
-    "rds:CreateDBSnapshot": ("rds:ModifyDBSnapshotAttribute",),
-    "rds:CreateDBClusterSnapshot": ("rds:ModifyDBClusterSnapshotAttribute",),
-    "rds:RestoreDBInstanceFromDBSnapshot": ("rds:ModifyDBInstance",),
-}
-"""Actions that together lead to more than each alone: an ask that holds a key and one that fits its patterns."""
 
 LISTS: Mapping[str, tuple[str, ...]] = {
     "credentials": CREDENTIALS,

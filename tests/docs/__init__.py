@@ -1,0 +1,1 @@
+"""Hold the manuals in docs/ to the code."""
