@@ -83,12 +83,16 @@ class View:
     @property
     def tags(self) -> tuple[tuple[str, ...] | None, ...]:
         """Return each resource's tags, None where they are not known."""
-        facts = self.facts
-        return facts.tags if len(facts.tags) == len(facts.resources) else (None,) * len(facts.resources)
+        return self.derived.tags
 
     def elements(self, name: str) -> tuple[str, ...]:
         """Return what the ask has of one kind, as it is compared: claims and actions in lower case."""
         return ELEMENTS[name](self)
+
+
+@lru_cache(maxsize=1024)  # the same few come back
+def _folded(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple([word.lower() for word in words])
 
 
 ELEMENTS: dict[str, Callable[[View], tuple[str, ...]]] = {
@@ -114,11 +118,6 @@ ELEMENTS: dict[str, Callable[[View], tuple[str, ...]]] = {
     "weekday": lambda view: (view.weekday,),
 }
 """Condition → what it compares of the ask, one by one."""
-
-
-@lru_cache(maxsize=1024)  # the same few come back
-def _folded(words: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple([word.lower() for word in words])
 
 
 def _one(proven: str | None) -> tuple[str, ...]:

@@ -60,16 +60,20 @@ NO_HISTORY = History(around=0, asked=(), known=0, new=(), total=0)
 """Where nothing was counted (a record from before history was kept). Rules on history then hold: it could be any."""
 
 
+EVERY_KEY = ("*",)
+"""Stands for all keys of tags."""
+
+
 class Facts(Recorded):
     """Everything about one ask that rules, risk and limits read: inputs only, the same under any policy.
 
     `actions` and `resources` are the headline and everything in `access`; `levels` has the access level of each action,
     `pairs` those of them that lead to more rights together (`iam:PassRole with lambda:CreateFunction`), `tags` the
-    `key=value` tags of each resource (None: not known). `environment` is the caller's claim, `account_environment` what
-    the roster says of the account (None without one). `issuer`, `repository_id`, `ref` and `workflow` are proven by the
-    caller's own token. `groups` are the principal's own, bare names, looked up only where they matter (break-glass), as
-    is `owed`: how many of its uses of break-glass still wait for their after-review. What a policy makes of these is
-    `approvers.deriving`.
+    `key=value` tags of each resource (None: not known), as far as `tag_keys` were looked for. `environment` is the
+    caller's claim, `account_environment` what the roster says of the account (None without one). `issuer`,
+    `repository_id`, `ref` and `workflow` are proven by the caller's own token. `groups` are the principal's own, bare
+    names, looked up only where they matter (break-glass), as is `owed`: how many of its uses of break-glass still wait
+    for their after-review. What a policy makes of these is `approvers.deriving`.
     """
 
     account: str | None
@@ -102,6 +106,7 @@ class Facts(Recorded):
     risk_lists: tuple[str, ...]
     role: str | None
     stage: str | None
+    tag_keys: tuple[str, ...]
     tags: tuple[tuple[str, ...] | None, ...]
     ticket: str | None
     ttl_seconds: int
@@ -115,3 +120,4 @@ class Derived(NamedTuple):
     environments: tuple[str, ...]
     access_levels: tuple[str, ...]
     risk_lists: tuple[str, ...]
+    tags: tuple[tuple[str, ...] | None, ...]

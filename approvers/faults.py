@@ -159,6 +159,8 @@ def _fault(found: ErrorDetails, model: type[BaseModel]) -> Fault:
             return _unknown_key(place, str(location[-1]), _model_at(model, location[:-1]))
         case "missing":
             return Fault(place, "is missing", "add it")
+        case "too_short":
+            return Fault(place, "is empty", REMEDIES["too_short"])
         case "literal_error":
             allowed = re.findall(r"'([^']*)'|(\d+|True)", context["expected"])
             known = [quoted or bare.lower() for quoted, bare in allowed]

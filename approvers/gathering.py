@@ -66,6 +66,7 @@ def gather(
         principal=principal,
         principal_kind=caller.kind if caller else "person",
         resources=resources,
+        tag_keys=policy.tag_keys,
         tags=tuple([tags.get(one) for one in resources]),
         ttl_seconds=plan.ttl_seconds if plan else ttl_for(policy, action.ttl_seconds),
     )

@@ -24,8 +24,8 @@ from approvers.patterns import Patterns, fits
 Reading = Callable[[View], tuple[int, int]]
 Named = Mapping[int, Any]
 """Number of a rule → what its condition names."""
-_AT_MOST_ONE = frozenset({"principal", "principal_kind", "urgency", "issuer", "repository_id", "ref", "workflow", "role",
-                          "account"})  # fmt: skip
+_AT_MOST_ONE = frozenset({"principal", "principal_kind", "urgency", "issuer", "repository_id", "ref", "workflow",
+                          "role", "account"})  # fmt: skip
 _FOLDED_LATE = {"action": "facts.actions", "data_class": "facts.data_classes"}
 KEPT = 4096
 """So many elements of a kind that comes back (an action, an account) are remembered; then all are looked up anew."""

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from approvers.condition_models import Duration, duration
-from approvers.facts import RISK_LEVELS
+from approvers.facts import EVERY_KEY, RISK_LEVELS
 from approvers.faults import Strict, reject
 from approvers.index import Index
 from approvers.risk_table import RiskTable
@@ -170,6 +170,14 @@ class Policy(Strict):
     def index(self) -> Index:
         """Return what weighs all rules at once; compiled when it is first asked for."""
         return Index(self.compiled)
+
+    @cached_property
+    def tag_keys(self) -> tuple[str, ...]:
+        """Return the tag keys that rules name, in order; `EVERY_KEY` where one has a wildcard."""
+        whens = [rule.when for rule in self.rules.values()]
+        words = [word for when in whens for word in (*(when.tags_any or ()), *(when.tags_none or ()))]
+        keys = sorted({word.partition("=")[0] for word in words})
+        return EVERY_KEY if any("*" in key for key in keys) else tuple(keys)
 
     @cached_property
     def _terms(self) -> dict[tuple[str, ...], tuple[Mapping[str, int], int | None]]:

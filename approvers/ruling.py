@@ -95,7 +95,7 @@ def _terms(policy: Policy, effect: Effect, decisive: list[CompiledRule], by_defa
         if len(kept) >= KEPT:
             kept.clear()
         quorums = _quorums(policy, decisive, by_default) if effect in ("review", "break_glass") else ()
-        narrow = _narrow(decisive) if effect == "review" and not by_default else ()
+        narrow = _narrow(decisive) if effect == "review" and decisive else ()
         notes = tuple(dict.fromkeys([compiled.rule.note for compiled in decisive]))
         because = _because(effect, decisive, by_default)
         terms = kept[key] = Terms(because, narrow, notes, quorums, *policy.terms(quorums))

@@ -61,9 +61,10 @@ def tried(habit: Habit, text: str, rule: str) -> Policy | str:
 
 def headline(habit: Habit, name: str) -> str:
     """Say what to do with the rule."""
-    what = (
-        f"Put [rule.{name}] in the place of [rule.{habit.key.rules[0]}]." if habit.key.rules else f"Add [rule.{name}]."
-    )
+    if not habit.key.rules:
+        return f"{describe(habit)}. Add [rule.{name}]."
+    old = habit.key.rules[0]
+    what = f"Put [rule.{name}] in the place of [rule.{old}]; what else that one spoke for falls to the default."
     return f"{describe(habit)}. {what}"
 
 

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from approvers.facts import EVERY_KEY
 from approvers.policy_models import Policy
 from approvers.times import Moment
 
@@ -19,7 +20,6 @@ FRESH = timedelta(minutes=10)
 """What was read longer ago is not known any more."""
 TRIES = 3
 """From so many readings in a row on that failed, on-call is told."""
-EVERY_KEY = ("*",)
 Tags = tuple[str, ...]
 
 _NAME, _PATH = r"[A-Za-z0-9_.-]+", r"[A-Za-z0-9_.+=@#/-]+"
@@ -93,10 +93,7 @@ class Place(NamedTuple):
 
 def keys_of(policy: Policy) -> tuple[str, ...]:
     """Return the tag keys that a policy's rules name; none: no rule reads tags. A wildcard in a key means every key."""
-    whens = [rule.when for rule in policy.rules.values()]
-    words = [word for when in whens for word in (*(when.tags_any or ()), *(when.tags_none or ()))]
-    keys = sorted({word.partition("=")[0] for word in words})
-    return EVERY_KEY if any("*" in key for key in keys) else tuple(keys)
+    return policy.tag_keys
 
 
 def place_of(arn: str) -> Place | None:

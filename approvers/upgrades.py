@@ -36,6 +36,7 @@ def lifted_facts(facts: dict[str, Any], *, plan: dict[str, Any] | None, action: 
         "levels": levels,
         "owed": 0,
         "pairs": [],
+        "tag_keys": [],
         "tags": [None] * len(facts["resources"]),
         **dict.fromkeys(("issuer", "ref", "repository_id", "workflow")),
     }

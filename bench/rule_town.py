@@ -146,6 +146,7 @@ def _asks(some: random.Random, count: int) -> Iterator[Facts]:
             risk_lists=(LISTS[action],) if action in LISTS else (),
             role=f"{team}-{environment}",
             stage=None,
+            tag_keys=(),
             tags=(None,),
             ticket=f"INC-{number}" if some.random() < 0.8 else None,
             ttl_seconds=some.choice((600, 900, 1800, 3600)),

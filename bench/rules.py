@@ -63,7 +63,7 @@ def agree(engines: Sequence[Engine], asks: Sequence[Facts]) -> str | None:
 
 def round_of(engines: Sequence[Engine], asks: Sequence[Facts]) -> list[tuple[float, float, float, float]]:
     """Time each ask once with each engine, in turns; returns p50 and p99 in µs, of deciding and with its input."""
-    took: list[list[tuple[int, int]]] = [[] for _ in engines]
+    took: list[tuple[list[int], list[int]]] = [([], []) for _ in engines]  # numbers: nothing for the collector
     gc.collect()
     gc.freeze()  # what is loaded once is not looked through again while asks are timed; the same for every engine
     for start in range(0, len(asks), CHUNK):
@@ -71,8 +71,9 @@ def round_of(engines: Sequence[Engine], asks: Sequence[Facts]) -> list[tuple[flo
             for facts in asks[start : start + CHUNK]:
                 making, said = clocked(engine.prepare, facts)
                 deciding, _ = clocked(engine.decide, said)
-                took[place].append((deciding, making + deciding))
-    return [(*ends([one for one, _ in times]), *ends([one for _, one in times])) for times in took]
+                took[place][0].append(deciding)
+                took[place][1].append(making + deciding)
+    return [(*ends(alone), *ends(whole)) for alone, whole in took]
 
 
 def clocked(work: Callable[[Any], Any], given: Any) -> tuple[int, Any]:

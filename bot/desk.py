@@ -30,8 +30,8 @@ from workers.stores.port import Commit, Conflict, Full, Snapshot, Store, Taken, 
 
 TRIES = 20
 NOTE_TRIES, NOTE_DENIAL_TRIES = 4, 16
-"""How often what is noted beside an answer (the person's list, the asker's credit) may hold it up; then it is left as it
-is. A denial takes credit away, so it tries for longer; an agent that floods must not be able to hold it up for ever."""
+"""How often what is noted beside an answer (the person's list, the asker's credit) may hold it up; then it is left as
+it is. A denial takes credit away, so it tries for longer; but an agent that floods must not hold it up for ever."""
 _log = logs.get_logger(__name__)
 
 

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
+from approvers.facts import EVERY_KEY
 from approvers.roster_models import Account
-from approvers.tagging import EVERY_KEY, TRIES, TagSheet, kept, keys_of
+from approvers.tagging import TRIES, TagSheet, kept, keys_of
 from workers import logs
 from workers.alerts import Alert
 from workers.providers.port import ProviderError, Tagged

@@ -169,11 +169,24 @@ def test_a_reviewer_may_narrow_what_every_rule_that_asks_lets_them():
     assert ruled(policy(reads, REVIEW_PII), data_classes=["pii"]).narrow == ()
 
 
-def test_nothing_is_narrowed_where_the_default_asks_as_well():
+def test_the_default_has_no_say_in_narrowing_and_allows_none_by_itself():
     reads = REVIEW_READS.replace("when =", 'narrow = ["ttl"]\nwhen =')
     ruling = ruled(policy(reads), actions=["s3:GetObject", "s3:PutObject"])
-    assert (names(ruling), ruling.narrow) == (["review-reads"], ())
+    assert (names(ruling), ruling.narrow) == (["review-reads"], ("ttl",))
     assert ruled(policy()).narrow == ()
+
+
+def test_a_recorded_ask_has_no_known_tag_under_a_policy_that_names_another_key():
+    none, seen = when('tags_none = ["data=pii"]', effect="allow"), when('tags_any = ["data=pii"]', effect="review")
+    resource = "arn:aws:s3:::exports/2026/report.csv"
+    other, rules = policy(when('tags_none = ["team=shop"]', effect="allow")), policy(none)
+    known = {"resources": [resource], "resource": resource, "tags": {resource: ()}}
+    assert ruled(rules, **known).effect == "allow"
+    before = facts(other, **known)  # whoever looked for `team` has not looked for `data`
+    assert (rule(other, before, sha256=SHA).effect, rule(rules, before, sha256=SHA).effect) == ("allow", "review")
+    assert names(rule(policy(seen), before, sha256=SHA)) == ["probe"]
+    every = facts(policy(when('tags_none = ["*=pii"]', effect="allow")), **known)
+    assert rule(rules, every, sha256=SHA).effect == "allow"
 
 
 # Who may answer

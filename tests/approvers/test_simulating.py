@@ -233,7 +233,7 @@ def test_load_is_counted_per_group_and_hour(story: Story):
 
 V1_FACTS = {"access_levels": ["Read"], "environments": ["prod"]}
 NEW_FIELDS = ("account_environment", "break_glass", "extends", "groups", "history", "issuer", "levels", "owed", "pairs",
-              "ref", "repository_id", "tags", "workflow")  # fmt: skip
+              "ref", "repository_id", "tag_keys", "tags", "workflow")  # fmt: skip
 
 
 def in_first_form(body: bytes, **changes: object) -> bytes:

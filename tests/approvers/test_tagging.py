@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from approvers.facts import EVERY_KEY
 from approvers.faults import ConfigError
-from approvers.tagging import EVERY_KEY, FRESH, TagSheet, kept, keys_of, place_of, tags_of
+from approvers.tagging import FRESH, TagSheet, kept, keys_of, place_of, tags_of
 from tests.approvers.rules_world import ROSTER, edited, policy, roster, when
 from tests.worlds.samples import NOW
 

@@ -94,13 +94,13 @@ def _parsed(policy: str) -> tuple[Policy, Roster, str]:
 
 
 def facts(body: str, policy: str, **gathered: Any) -> Facts:
-    """Return the facts of an ask of the report bot under the example, asked for the first time."""
+    """Return the facts of an ask under the example, of the report bot for the first time unless said otherwise."""
     rules, roster, _ = _parsed(policy)
     action = parse_action(body.encode(), rfc8785.dumps)
     planned = plan(action, roster, action.ttl_seconds or 900)
     before = facts_of(read_past(""), read_known(""), action, planned, FRIDAY)
-    found = gather(action, principal=CALLER, caller=roster.caller(CALLER), plan=planned, policy=rules,
-                   levels=load_levels(), at=FRIDAY, **{"history": before, **gathered})  # fmt: skip
+    known = {"principal": CALLER, "caller": roster.caller(CALLER), "history": before, **gathered}
+    found = gather(action, plan=planned, policy=rules, levels=load_levels(), at=FRIDAY, **known)
     check_limits(rules, found)
     return found
 

@@ -74,14 +74,13 @@ MISTAKES: tuple[tuple[str, str, str], ...] = (
     ('principal_kind = ["agent"], risk_list', 'principle_kind = ["agent"], risk_list', "a typing error in a condition"),
     ("until = 2027-05-31\n", "", "allow for ever"),
     ('risk_below = "high"', 'actor = ["agent:report-1"]', "a claim in allow"),
-    ('access_level = ["Write", "Tagging"]', 'risk_below = "high"', "`risk_below` in review"),
+    ('role = ["analytics"], action', 'risk_below = "high", action', "`risk_below` in review"),
     ('when = { data_class = ["pii"] }', "when = {}", "a rule without conditions"),
     ("seats = { security = 1, sre = 1 }", "seats = {}", "a quorum of nobody"),
     ("seats = { security = 1, sre = 1 }", "seats = { securty = 1, sre = 1 }", "a group that is not there"),
     ("seats = { security = 1, sre = 1 }", "seats = { security = 2, sre = 1 }", "more seats than people"),
     ('"logs:Get*", "logs:Filter', '"logs:Fetch*", "logs:Filter', "a pattern that fits no action"),
-    ('environment = ["prod"], access', 'environment = ["live"], access', "an environment that is not there"),
+    ('"s3:*"], environment = ["prod"]', '"s3:*"], environment = ["live"]', "an environment that is not there"),
     ('after = "10m"', 'after = "45m"', "a level after the end"),
-    ('narrow = ["ttl"]', 'narrow = ["time"]', "a part that is not there"),
 )
 """(what stands in the first policy, what somebody writes instead, in words)."""

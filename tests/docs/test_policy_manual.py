@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from approvers import risk
 from approvers.condition_models import When
 from approvers.explain import for_caller
+from approvers.facts import WINDOWS
 from approvers.faults import ConfigError
 from approvers.narrowing import Narrow, narrowed
 from approvers.policy import check_together, parse_policy
@@ -65,7 +67,7 @@ def test_the_first_files_load_without_a_warning():
 
 
 def test_there_are_as_many_examples_as_the_page_has_topics():
-    assert set(HEADS) >= {"quorum.night", "risk.context", "break_glass", "rule.deny-unexplained", "apply"}
+    assert set(HEADS) >= {"quorum.night", "risk.lists", "break_glass", "rule.deny-unexplained", "apply"}
 
 
 @pytest.mark.parametrize("text", FRAGMENTS, ids=HEADS)
@@ -90,10 +92,10 @@ def test_a_rule_on_a_claim_alone_does_not_silence_the_default():
     )
     found = ruled(asked.replace("logs:GetLogEvents", "s3:GetObject"), policy=without)
     assert "by the policy's default" in found.because
-    assert found.narrow == ()
+    assert found.narrow == ("actions", "resources", "ttl")  # the default has no say in it
 
 
-def test_pass_role_is_not_carried_in():
+def test_one_action_does_not_carry_another_in():
     harmless = ruled(body(actions=["logs:GetLogEvents"], resources=[LOGS], ttl_seconds=1800), CARRIED)
     carried = ruled(body(actions=["logs:GetLogEvents", "s3:GetObject"], resources=[LOGS], ttl_seconds=1800), CARRIED)
     assert (harmless.effect, carried.effect) == ("allow", "review")
@@ -133,10 +135,19 @@ def test_the_bands_and_limits_named_in_prose_are_the_models():
     plain = " ".join(TEXT.split())
     bands = RiskTable().bands
     assert f"medium {bands.medium}, high {bands.high}, critical {bands.critical}" in plain
-    limits = parse_policy(re.sub(r"\[limits\]\n.*\n.*\n", "", first()[1])).limits
+    limits = parse_policy(re.sub(r"\[limits\].*\n.*\n.*\n", "", first()[1])).limits
     assert [int(one["default"].total_seconds()) for one in (limits.ttl_default, limits.ttl_max)] == [1800, 3600]
     assert f"`actions_max` ({limits.actions_max})" in plain
     assert "Left out, they are `30m` and `1h`." in plain
+
+
+def test_the_numbers_in_words_are_the_codes():
+    assert f"more than {risk.MANY_ACTIONS} different" in POINTS["many"]
+    assert f"more than {risk.BURST_ASKS} asks within {risk.BURST_WINDOW.removesuffix('m')} min" in POINTS["burst"]
+    assert f"one in {risk.HOURS_RARE}" in POINTS["unusual_hour"]
+    assert f"from {risk.HOURS_KNOWN} asks" in POINTS["unusual_hour"]
+    assert f"{risk.WELL_KNOWN} times" in POINTS["well_known"]
+    assert f"over {', '.join(WINDOWS[:-1])} or {WINDOWS[-1]}," in TEXT
 
 
 def test_the_body_that_narrows_is_one_that_narrows():
@@ -145,11 +156,24 @@ def test_the_body_that_narrows_is_one_that_narrows():
     request = samples.request(resource="arn:aws:s3:::exports/2026/*", access={
         "role": "analytics", "actions": ["s3:GetObject"], "resources": ["arn:aws:s3:::exports/2026/*"]})  # fmt: skip
     free = request.ruling.model_copy(update={"narrow": ("actions", "resources", "ttl")})
-    smaller = narrowed(request.model_copy(update={"ruling": free}), Narrow.model_validate(said["narrow"]), by="user:kim",
-                       at=FRIDAY)  # fmt: skip
+    request, wanted = request.model_copy(update={"ruling": free}), Narrow.model_validate(said["narrow"])
+    smaller = narrowed(request, wanted, by="user:kim", at=FRIDAY)
     assert smaller.plan is not None
     assert smaller.plan.ttl_seconds == 600
     assert smaller.plan.resources == ("arn:aws:s3:::exports/2026/11/*",)
+
+
+def test_break_glass_stands_in_for_a_review_and_for_nothing_else():
+    glass = next(one for one in FRAGMENTS if one.startswith("[break_glass]"))
+    robin = {"principal": "user:robin", "caller": None, "groups": ("sre",)}
+    asked = ask().replace("agent:report-7", "user:robin").replace('"ttl_seconds"', '"break_glass": true, "ttl_seconds"')
+    assert ruled(asked, glass, **robin).effect == "break_glass"
+    assert ruled(asked, **robin).effect == "deny"  # no such terms
+    assert ruled(asked.replace("user:robin", "agent:report-7"), glass).effect == "deny"
+    assert "not reviewed yet" in ruled(asked, glass, **robin, owed=1).because
+    people = first()[1].replace('principal_kind = ["agent"], risk_list', "risk_list")
+    deleting = asked.replace("s3:GetObject", "s3:DeleteObject")
+    assert [hit.name for hit in ruled(deleting, glass, policy=people, **robin).rules] == ["deny-agent-deletes"]
 
 
 def test_a_caller_learns_notes_and_no_near_miss():

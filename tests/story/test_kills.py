@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -210,18 +210,17 @@ def play_all(folder: Path, part: int) -> tuple[Outcome, list[Kill], dict[str, in
 
 
 @pytest.mark.timeout(1500)
-def test_no_credential_outlives_its_grant_wherever_a_process_is_killed(tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_no_credential_outlives_its_grant_wherever_a_process_is_killed(tmp_path: Path, show: Callable[[str], None]):
     with ThreadPoolExecutor(TOWNS) as pool:
         results = [one.result() for one in [pool.submit(play_all, tmp_path, part) for part in range(TOWNS)]]
     kills = [kill for _, mine, _ in results for kill in mine]
     missed = [one for outcome, _, _ in results for one in outcome.missed]
     states = sum((outcome.states for outcome, _, _ in results), Counter())
-    with capsys.disabled():
-        print(f"\ncalls of one mint-to-revoke: {results[0][2]}; kills at Redis: {chosen()} (of 0, 1, 2, or all)")
-        print(f"kills: {len(kills) - len(missed)} of {len(kills)} met their call; missed: {missed}")
-        print(f"the grant was, when the process was killed: {dict(states)}")
-        issued, alive = (sum(getattr(outcome, name) for outcome, _, _ in results) for name in ("issued", "alive"))
-        print(f"credentials issued: {issued}; tried at AWS: alive {alive}, each with its grant ACTIVE")
+    show(f"calls of one mint-to-revoke: {results[0][2]}; kills at Redis: {chosen()} (of 0, 1, 2, or all)")
+    show(f"kills: {len(kills) - len(missed)} of {len(kills)} met their call; missed: {missed}")
+    show(f"the grant was, when the process was killed: {dict(states)}")
+    issued, alive = (sum(getattr(outcome, name) for outcome, _, _ in results) for name in ("issued", "alive"))
+    show(f"credentials issued: {issued}; tried at AWS: alive {alive}, each with its grant ACTIVE")
     assert [one for outcome, _, _ in results for one in outcome.wrong] == []
     assert len(missed) <= len(kills) // 20
     assert min(states[state] for state in ("PENDING", "MINTING", "ACTIVE", "REVOKING")) > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,12 +41,11 @@ def test_with_every_check_in_place_all_are_green(runs: dict[str, Future[Told]]) 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("one", REMOVALS, ids=lambda one: one.check.replace(" ", "_"))
 def test_without_it_a_test_turns_red(
-    one: Removal, runs: dict[str, Future[Told]], capsys: pytest.CaptureFixture[str]
-) -> None:
+    one: Removal, runs: dict[str, Future[Told]], show: Callable[[str], None]
+) -> None:  # fmt: skip
     code, told = runs[one.check].result()
     assert (code, bool(reds(told))) == (1, True), f"nothing noticed that there is no check of the {one.check}:\n{told}"
-    with capsys.disabled():
-        print(f"\nwithout the check {one.check!r} ({one.file}): red is {', '.join(reds(told))}")
+    show(f"without the check {one.check!r} ({one.file}): red is {', '.join(reds(told))}")
 
 
 def test_a_check_that_is_not_there_cannot_be_taken_away(tmp_path: Path) -> None:
