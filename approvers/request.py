@@ -14,14 +14,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from approvers.action import Action
-from approvers.errors import AlreadyDecided, Expired, Forbidden, Outdated
+from approvers.errors import AlreadyDecided, Expired, Forbidden, NotEvaluated, Outdated
 from approvers.grant import Grant, Plan
 from approvers.ids import grant_of
 from approvers.machine import Table, check_move
 from approvers.quorum import Review, Tally, tally
 from approvers.ruling import NOT_EVALUATED, Facts, Ruling
 from approvers.seating import ALONE, Standing, seat
-from approvers.times import Moment, stamp
+from approvers.times import Moment, gone_back, stamp
 
 MINT_WITHIN = timedelta(minutes=10)
 """An approval that could not be minted by then is stale: its facts are too old, and its asker has moved on."""
@@ -202,9 +202,17 @@ def answer_by(ruling: Ruling, now: datetime) -> datetime:
 
 
 def check_open(request: Request, now: datetime) -> None:
-    """Raise unless the request still waits: AlreadyDecided says who was first, Expired that time is over."""
+    """Raise unless the request still waits: AlreadyDecided says who was first, Expired that time is over.
+
+    NotEvaluated: the store's time is before the ask, so that nobody can say whether it is still open.
+    """
     if request.state is not S.PENDING:
         raise AlreadyDecided(f"{request.handle} is decided already: {told(request)}.")
+    if gone_back(request.submitted_at, now):
+        raise NotEvaluated(
+            f"{request.handle} was asked at {stamp(request.submitted_at)}, and the store's time is {stamp(now)}: it "
+            "has gone backwards, and nothing counts until it is right. Nobody said no."
+        )
     if now >= request.expires_at:
         raise Expired(f"{request.handle} expired at {stamp(request.expires_at)}; nobody's answer counts any more.")
 

@@ -13,6 +13,15 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 
 
+SLACK = timedelta(seconds=2)
+"""What two readings of the store's time may differ by, the later one earlier, before it counts as having gone back."""
+
+
+def gone_back(earlier: datetime, now: datetime) -> bool:
+    """Tell whether the store's time has gone backwards since it was read before: nothing can be decided by it then."""
+    return now + SLACK < earlier
+
+
 def from_ms(milliseconds: int) -> datetime:
     """Return the moment that many milliseconds after the Unix epoch."""
     return datetime.fromtimestamp(milliseconds // 1000, UTC) + timedelta(milliseconds=milliseconds % 1000)

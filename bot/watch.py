@@ -1,10 +1,11 @@
-"""Notice from the web process that no clock lives: the clock cannot report its own death."""
+"""Notice from the web process what nobody else tells: that no clock lives, or that the store's time has gone back."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
 
+from approvers.times import gone_back
 from workers import logs
 from workers.alerts import Alert, Alerts
 from workers.stores.port import Commit, Store, StoreError
@@ -12,6 +13,7 @@ from workers.stores.port import Commit, Store, StoreError
 SILENT_AFTER = timedelta(seconds=30)
 LOOK_EVERY = timedelta(seconds=5)
 KEY = "clock.silent"
+BACK = "store.time_back"
 _log = logs.get_logger(__name__)
 
 
@@ -22,6 +24,8 @@ class ClockWatch:
         self._store, self._alerts, self._silent_after = store, alerts, silent_after
         self._since: datetime | None = None
         self._raised: Alert | None = None
+        self._latest: datetime | None = None
+        self._back: Alert | None = None
 
     async def run(self, every: timedelta = LOOK_EVERY) -> None:
         """Look for ever; an absent store is somebody else's alert."""
@@ -35,6 +39,7 @@ class ClockWatch:
     async def look(self) -> None:
         """Compare the last beat, or our own start where there was none yet, with the store's time."""
         now, beats = await self._store.records.now(), await self._store.signals.beats()
+        await self._look_back(now)
         self._since = self._since or now
         last = beats.get("clock")
         silent = now - (last or self._since) >= self._silent_after
@@ -43,6 +48,21 @@ class ClockWatch:
         elif self._raised:
             await self._alerts.send(self._raised.clear(now))
             self._raised = None
+
+    async def _look_back(self, now: datetime) -> None:
+        """Tell that the store's time is earlier than it was; over once it has caught up."""
+        latest = self._latest or now
+        if gone_back(latest, now):
+            summary = (
+                f"The store's time was {latest:%H:%M:%S} UTC and is {now:%H:%M:%S}: it has gone backwards. What was "
+                "asked or opened later is neither decided nor minted until it is right. Set the store host's clock."
+            )
+            self._back = Alert(BACK, "critical", summary, now)
+            await self._alerts.send(self._back)
+        elif self._back is not None and now >= latest:
+            await self._alerts.send(self._back.clear(now))
+            self._back = None
+        self._latest = max(latest, now)
 
     async def _raise(self, now: datetime, last: datetime | None) -> None:
         when = f"since {last:%H:%M:%S} UTC" if last else "since this process started"

@@ -18,6 +18,7 @@ from approvers.ids import request_of
 from approvers.request import Request
 from approvers.reruling import ended_early, gone, over_caps, overtaken_by
 from approvers.ruling import rule
+from approvers.times import gone_back
 from approvers.upgrades import read
 from workers.ending import collect, prove
 from workers.policies import Rulebook
@@ -113,6 +114,8 @@ def _stopped(book: Rulebook, request: Request, grant: Grant, seen: Snapshot) -> 
     """Say why this grant must not be minted now; None if it may."""
     if book.frozen is not None and not grant.break_glass:
         return f"frozen: {book.frozen}"
+    if gone_back(grant.opened_at, seen.now):
+        return "the store's time has gone backwards"
     if seen.now >= grant.mint_by:
         return "nobody could mint it in time"
     if why := gone(request, book.roster):

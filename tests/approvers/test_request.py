@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from approvers import request as requests
 from approvers.card import shown_digest
-from approvers.errors import AlreadyDecided, Expired, Forbidden, IllegalTransition, Outdated
+from approvers.errors import AlreadyDecided, Expired, Forbidden, IllegalTransition, NotEvaluated, Outdated
 from approvers.request import REQUEST_EVENTS, REQUEST_TABLE, SUBMIT, Because, Request, RequestState
 from tests.worlds import samples
 from tests.worlds.samples import NOW, approval
@@ -164,3 +164,11 @@ def test_terminal_states_absorb(state: RequestState, name: str, verdict: str):
         requests.cancel(ended, NOW, samples.CALLER)
     with pytest.raises(IllegalTransition):
         requests.expire(ended, NOW)
+
+
+def test_while_the_stores_time_has_gone_back_nothing_is_decided():
+    before = samples.request()
+    late = before.submitted_at - timedelta(seconds=3)
+    with pytest.raises(NotEvaluated, match="gone backwards"):
+        requests.check_open(before, late)
+    requests.check_open(before, before.submitted_at - timedelta(seconds=1))  # as two readings may differ

@@ -183,3 +183,20 @@ class TestClockWatch:
         await watch.look()
         assert [one.cleared for one in alarm.sent] == [False, False, True]
         assert f"{NOW:%H:%M:%S}" in alarm.sent[0].summary
+
+    async def test_a_store_whose_time_goes_back_is_told_until_it_has_caught_up(self, now):
+        watch, alarm = self.watch(now)
+        await watch.look()
+        now[0] -= timedelta(seconds=1)  # as readings may differ
+        await watch.look()
+        assert alarm.sent == []
+        now[0] -= timedelta(minutes=5)
+        await watch.look()
+        now[0] += timedelta(minutes=1)
+        await watch.look()
+        told = [(one.key, one.severity, one.cleared) for one in alarm.sent]
+        assert told == [("store.time_back", "critical", False)] * 2
+        now[0] += timedelta(minutes=5)
+        await watch.look()
+        await watch.look()
+        assert [one.cleared for one in alarm.sent if one.key == "store.time_back"] == [False, False, True]
