@@ -141,7 +141,7 @@ def test_for_any_clicks_the_asker_never_counts_a_denial_wins_and_ends_stay_ends(
         before = request
         try:
             request = answer(request, name, verdict, at=NOW + timedelta(seconds=second))
-        except (AlreadyDecided, Expired, Forbidden):
+        except (AlreadyDecided, Expired, Forbidden, NotEvaluated):
             assert request is before
         if before.state in TERMINAL:
             assert request is before
