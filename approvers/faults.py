@@ -37,6 +37,9 @@ REMEDIES = {
 }
 
 
+Severity = Literal["error", "warning"]
+
+
 @dataclass(frozen=True)
 class Fault:
     """Hold one mistake: the dotted place in the file, what is wrong there, and what to write instead.
@@ -47,7 +50,7 @@ class Fault:
     place: str
     detail: str
     remedy: str
-    severity: Literal["error", "warning"] = "error"
+    severity: Severity = "error"
 
     def __str__(self) -> str:
         return f"{self.place}: {self.detail}; {self.remedy}"

@@ -229,16 +229,14 @@ def _levels(holds: Callable[[int, int], bool], named: Named, free: int) -> Readi
 def _over(limits: Mapping[int, int], free: int, value: Callable[[View], int]) -> Reading:
     """Compile `value > limit`: the more, the more rules."""
     steps = sorted(set(limits.values()))
-    pairs = [_both(free | _those(limits, lambda limit, count=count: limit in steps[:count]))  # type: ignore[misc]
-             for count in range(len(steps) + 1)]  # fmt: skip
+    pairs = [_both(free | _those(limits, frozenset(steps[:count]).__contains__)) for count in range(len(steps) + 1)]
     return lambda view: pairs[bisect_left(steps, value(view))]
 
 
 def _at_most(limits: Mapping[int, int], free: int, value: Callable[[View], int]) -> Reading:
     """Compile `value <= limit`: the more, the fewer rules."""
     steps = sorted(set(limits.values()))
-    pairs = [_both(free | _those(limits, lambda limit, count=count: limit in steps[count:]))  # type: ignore[misc]
-             for count in range(len(steps) + 1)]  # fmt: skip
+    pairs = [_both(free | _those(limits, frozenset(steps[count:]).__contains__)) for count in range(len(steps) + 1)]
     return lambda view: pairs[bisect_left(steps, value(view))]
 
 

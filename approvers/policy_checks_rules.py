@@ -13,7 +13,7 @@ from typing import Protocol
 
 from approvers.action import MAX_TTL_SECONDS
 from approvers.facts import RISK_LEVELS, UNKNOWN
-from approvers.faults import Fault, nearest
+from approvers.faults import Fault, Severity, nearest
 from approvers.patterns import matches
 from approvers.policy_models import Policy, Rule
 from approvers.roster import Roster
@@ -94,8 +94,8 @@ def _levels(rule: Rule, actions: Actions) -> Iterator[Fault]:
     found = frozenset[str]().union(*map(actions.levels_of, patterns))
     if not found & set(wanted):
         detail = f"no action that the rule names is {' or '.join(wanted)}; they are {', '.join(sorted(found))}"
-        severity = "error" if rule.effect == "allow" else "warning"
-        yield Fault(f"rule.{rule.name}.when.access_level", detail, "correct the list, or the actions", severity)  # type: ignore[arg-type]
+        severity: Severity = "error" if rule.effect == "allow" else "warning"
+        yield Fault(f"rule.{rule.name}.when.access_level", detail, "correct the list, or the actions", severity)
 
 
 def _kinds(rule: Rule, roster: Roster) -> Iterator[Fault]:
