@@ -30,10 +30,12 @@ from bot.surfaces.console_mold import Mold
 from bot.surfaces.console_pages import Page, Pages
 from bot.surfaces.console_shell import Shell, bounce
 from bot.surfaces.console_signin import SignIn
+from bot.surfaces.console_stops import Stops
 from bot.telling import name, place
 
 STATIC = Path(__file__).parent / "static"
 MINUTE = timedelta(minutes=1)
+TARGET = "{target:[^/]{1,640}}"
 ID = r"{id:[A-Za-z0-9_]{1,40}}"
 _FILTERS: dict[str, Callable[..., str]] = {
     "person": name,
@@ -63,28 +65,34 @@ def mount(app: web.Application, deps: Deps) -> None:
     env.globals |= {"version": _version(), "times": times, "less_labels": LABELS}
     mold = Mold(env)
     shell = Shell(deps, guard)
-    pages = Pages(deps, Fragments(deps, env, mold), mold, shell)
+    fragments = Fragments(deps, env, mold)
+    pages = Pages(deps, fragments, mold, shell)
     sign_in = SignIn(deps, guard, shell)
     actions = Actions(deps, shell)
     console.middlewares.append(_around(guard, sign_in, shell, actions))
     console.cleanup_ctx.append(pages.follow)
-    _add_routes(console, pages, actions, sign_in)
+    _add_routes(console, pages, actions, sign_in, Stops(deps, fragments))
     app.router.add_get("/console", _to_console)  # before the rest, which would take it for a page without a name
     app.add_subapp("/console/", console)
 
 
-def _add_routes(console: web.Application, pages: Pages, actions: Actions, sign_in: SignIn) -> None:
+def _add_routes(console: web.Application, pages: Pages, actions: Actions, sign_in: SignIn, stops: Stops) -> None:
     for path, page in (
         ("/", Page("Requests", pages.overview)),
         (f"/requests/{ID}", Page("Request", pages.request)),
         ("/policy", Page("Policy", pages.policy)),
         ("/reviewers", Page("Reviewers", pages.reviewers)),
+        ("/stop", Page("Stop", stops.switches)),
+        (f"/stop/of/{TARGET}", Page("Stop", stops.target)),
     ):
         console.router.add_get(path, pages.show(page))
         console.router.add_get(f"{path.rstrip('/')}/live", pages.live(page))
     console.router.add_post("/requests/{id:req_[0-9A-Z]{26}}/review", actions.review)
     console.router.add_post("/requests/{id:req_[0-9A-Z]{26}}/after-review", actions.after_review)
     console.router.add_post("/grants/{id:grt_[0-9A-Z]{26}}/revoke", actions.revoke)
+    console.router.add_post("/stop/freeze", stops.freeze)
+    console.router.add_post("/stop/lift", stops.lift)
+    console.router.add_post(f"/stop/of/{TARGET}/revoke", stops.revoke)
     console.router.add_get("/sign-in", sign_in.page)
     console.router.add_get("/sign-in/{token:csl_[A-Za-z0-9_-]+}", sign_in.link)
     console.router.add_post("/sign-in", sign_in.enter)

@@ -57,7 +57,7 @@ class Actions:
             click = Click(who.identity, request_id, verdict, reason_of(request), shown, whole=_whole(form))
             return outcomes.reviewed(await self._deps.desk.review(click), who.principal).text
 
-        return self._back(request, who, await _noted(request_id, take))
+        return self._back(request, who, await noted(request_id, take))
 
     async def after_review(self, request: web.Request) -> web.Response:
         """Take what somebody finds of a use of break-glass."""
@@ -71,7 +71,7 @@ class Actions:
             view = await self._deps.after_reviews.take(who.identity, request_id, found, reason_of(request))
             return outcomes.after_reviewed(view, who.principal).text
 
-        return self._back(request, who, await _noted(request_id, take))
+        return self._back(request, who, await noted(request_id, take))
 
     async def _review_less(self, request: web.Request) -> web.Response:
         """Take an approval of less than was asked, or show its form once more with what is wrong in it."""
@@ -97,7 +97,7 @@ class Actions:
                 problem.append(error)
                 raise
 
-        note = await _noted(request_id, take)
+        note = await noted(request_id, take)
         if problem and wanted and (page := await less.again(self._shell, request, view, filled, problem[0])):
             return page
         return self._back(request, who, note)
@@ -112,7 +112,7 @@ class Actions:
                 await self._deps.custody.revoke(who.identity, grant_id, "revoked in the console")
             ).text
 
-        return self._back(request, who, await _noted(request_of(grant_id), take))
+        return self._back(request, who, await noted(request_of(grant_id), take))
 
     async def turned_away(self, request: web.Request, error: NotListed) -> None:
         """Record a click of somebody whose session stands, but who is nobody here any more."""
@@ -139,12 +139,12 @@ class Actions:
         return response
 
 
-async def _noted(request_id: str, take: Callable[[], Awaitable[str]]) -> Note:
+async def noted(on: str, take: Callable[[], Awaitable[str]]) -> Note:
     """Take a click and return what came of it, a refusal included. Raises SignedOut: the session ended meanwhile."""
     try:
-        return Note(request_id, await take(), good=True)
+        return Note(on, await take(), good=True)
     except CountersignError as error:
-        return Note(request_id, outcomes.refused(error).text, good=False)
+        return Note(on, outcomes.refused(error).text, good=False)
     except Conflict as conflict:
         if conflict.key.startswith("session:"):
             raise SignedOut("Your session ended while you were answering; nothing was done.") from conflict

@@ -89,23 +89,27 @@ class Fragments:
         live = await self._deps.reader.views(
             [request_of(one) for one in await members(layout.LIVE_INDEX, limit=MAX_CARDS)]
         )
-        candidates = await self._deps.reader.views((await self._ended.read_on())[: 3 * MAX_ENDED])
-        return self._fill(
+        return self.fill(
             "_list.html",
-            waiting=_cards(waiting),
+            waiting=self.cards(waiting),
             waiting_in_all=counts.get(f"size:{layout.WAITING}", 0),
-            live=_cards(live),
+            live=self.cards(live),
             live_in_all=counts.get(f"size:{layout.LIVE_INDEX}", 0),
-            ended=_cards([view for view in candidates if has_ended(view)][:MAX_ENDED]),
+            ended=self.cards(await self.ended()),
             frozen=await self._frozen(),
         )
+
+    async def ended(self) -> list[View]:
+        """Return what ended lately, newest first."""
+        candidates = await self._deps.reader.views((await self._ended.read_on())[: 3 * MAX_ENDED])
+        return [view for view in candidates if has_ended(view)][:MAX_ENDED]
 
     async def request(self, request_id: str) -> str:
         """Return one request: card, facts, grant, timeline. Raises NotFound."""
         view = await self._deps.reader.look(request_id)
         bodies = await self._deps.store.log.chain(request_id)
         lines = [tell(body) for body in bodies[-MAX_LINES:]]
-        return self._fill(
+        return self.fill(
             "_request.html",
             card=render(view.request, view.grant),
             view=view,
@@ -129,12 +133,12 @@ class Fragments:
             record = json.loads(seen.records[key].json)
             shown = {part: visible(str(record[part]), 100_000) for part in ("sha256", "text", "by", "why", "at")}
             files.append({"title": title, "key": key, "version": seen.records[key].version, **shown})
-        return self._fill("_policy.html", files=files)
+        return self.fill("_policy.html", files=files)
 
     async def reviewers(self) -> str:
         """Return how often each reviewer is asked, how soon and how they answer; one reading at a time."""
         async with self._one_at_a_time:
-            return self._fill("_reviewers.html", seen=await self._reviewers.look(), kept=MAX_CLICKS)
+            return self.fill("_reviewers.html", seen=await self._reviewers.look(), kept=MAX_CLICKS)
 
     async def _frozen(self) -> str | None:
         """Return why approvals are stopped; None while they are not."""
@@ -142,12 +146,13 @@ class Fragments:
         record: dict[str, Any] = json.loads(seen.json) if seen.version else {}
         return visible(record["why"], 300) if record.get("on") else None
 
-    def _fill(self, template: str, **context: Any) -> str:
+    def cards(self, views: Iterable[View]) -> list[Card]:
+        """Return the cards of these."""
+        return [render(view.request, view.grant) for view in views]
+
+    def fill(self, template: str, **context: Any) -> str:
+        """Return a fragment's HTML."""
         return self._env.get_template(template).render(mold=self._mold, **context)
-
-
-def _cards(views: Iterable[View]) -> list[Card]:
-    return [render(view.request, view.grant) for view in views]
 
 
 def has_ended(view: View) -> bool:

@@ -79,7 +79,7 @@ class Pages:
             told, placed = self._mold.pour(fragment, who.form_token, note) if note else (plain, False)
             context = {
                 "title": page.title,
-                "live": f"{request.path.rstrip('/')}/live",
+                "live": f"{request.rel_url.raw_path.rstrip('/')}/live",
                 "token": _token(beat, plain),
                 "fragment": Markup(told),  # noqa: S704 rendered by our own escaping templates
                 "note": None if placed else note,

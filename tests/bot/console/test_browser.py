@@ -42,6 +42,25 @@ async def test_the_whole_story(stage: World, look: Open) -> None:
     await screen.says("each holding the hash of the one before: whole.")
 
 
+async def test_everything_is_stopped_and_the_proofs_come_in_without_a_reload(stage: World, look: Open) -> None:
+    views = [await stage.ask() for _ in range(2)]
+    screen = await look("kim")
+    for view in views:
+        await screen.press(view.request.id, "Approve for 15 min")
+        await screen.page.locator("section.live").locator(f"#card-{view.request.id} .countdown").wait_for()
+        await screen.settle()
+    await screen.page.get_by_role("link", name="Stop", exact=True).click()
+    await screen.page.get_by_label("Why? Everybody who is refused reads it.").fill("a key has leaked")
+    await screen.page.get_by_role("button", name="Freeze").click()
+    await expect(screen.page.locator("[data-note]")).to_have_text("Frozen: no approval counts, and nothing is minted.")
+    await screen.page.get_by_role("link", name="all", exact=True).click()
+    await expect(screen.page.locator(".progress")).to_have_text("2 live would be ended.")
+    await screen.page.get_by_label("Why? It goes into the record.").fill("a key has leaked")
+    await screen.page.get_by_role("button", name="Revoke 2 now").click()
+    await expect(screen.page.locator(".progress")).to_have_text("Nothing live matches.")
+    await expect(screen.page.locator("section.ended .proof")).to_have_count(2)
+
+
 async def test_deny_with_a_preset_and_words(stage: World, look: Open) -> None:
     view = await stage.ask()
     screen = await look("robin")

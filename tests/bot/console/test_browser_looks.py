@@ -70,6 +70,8 @@ async def scene(stage: World, look: Open, **options: object) -> tuple[Screen, li
         f"/console/requests/{ended.request.id}",
         "/console/policy",
         "/console/reviewers",
+        "/console/stop",
+        "/console/stop/of/all",
         "/console/nothing",
     ]
 
