@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from countersign.ops.cast import Callers, NotAsTold
+from countersign.ops.endings import Endings
 from countersign.ops.ground import Ground, Step, open_ground
 from countersign.ops.ministack import check_enforced
+from countersign.ops.player import Player
 from countersign.ops.staging import open_stage
 from countersign.ops.story import Story
 
@@ -69,8 +71,9 @@ async def _first(ground: Ground, whole: Play, say: Step) -> Story:
     )
     failed = whole.failed
     async with open_stage(ground, say, say) as stage, Callers(stage) as callers:
-        story = Story(stage, callers)
-        for name, scene in story.scenes():
+        player = Player(stage, callers)
+        story = Story(player)
+        for name, scene in (*story.scenes(), *Endings(player).scenes(), *story.last()):
             await whole.scene(name, scene)
         if whole.failed > failed:
             for child in stage.supervisor.children.values():

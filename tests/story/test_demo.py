@@ -32,6 +32,8 @@ SCENES = (
     "an expiry is told as EXPIRED, not as DENIED",
     "worker and clock are killed; a ten-second credential still ends at AWS",
     "after their restart the end is proven",
+    "two grants overlap on one role: one is revoked, the other reads on",
+    "a four-second credential ends by AWS's own clock",
     "every audit chain is whole, and holds no secret",
     "a second start on the same state finds it",
 )
