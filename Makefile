@@ -6,6 +6,8 @@
 #                      CHANNEL=C… and PLAY="robin=U…" where the channel and who plays whom are not clear
 #   make test          lint, types, import rules and all tests (TESTS=tests/bot runs some)
 #   make kills         every kill of tests/story/test_kills.py, not only the third that a test run plays
+#   make faults        1,000 fault plans on the real thing, in at most an hour, and three planted bugs found among 200
+#                      (SEED=… another seed, PLANS=… fewer, ONLY=hash one of them alone)
 #   make lint          the same without the tests
 #   make bench         the figures of docs/performance.md
 #   make clean         remove .venv, caches and the demo's state
@@ -18,7 +20,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test kills lint bench clean
+.PHONY: help demo test kills faults lint bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -34,12 +36,19 @@ test: lint
 ifdef TESTS
 	$(BIN)/pytest $(TESTS)
 else
-	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --ignore=tests/story
-	$(BIN)/pytest --numprocesses=2 --dist=loadfile tests/story
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --ignore=tests/story --ignore=tests/faults
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile tests/story tests/faults
 endif
 
 kills: $(VENV)/.dev
 	KILLS=all $(BIN)/pytest tests/story/test_kills.py
+
+faults: $(VENV)/.dev
+	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(PLANS),--plans $(PLANS)) $(if $(ONLY),--only $(ONLY))
+ifndef ONLY
+	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) --planted
+	MODEL_TROUBLES=2 $(BIN)/pytest tests/approvers/test_grant_model.py
+endif
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

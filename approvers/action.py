@@ -65,10 +65,13 @@ class Actor(_Value):
 
 
 class Access(_Value):
-    """The credential that is asked for: a role's alias, and the exact actions and resources."""
+    """The credential that is asked for: a role's alias, and the exact actions and resources.
+
+    `provider` is the role's own; `dry_run` for an AWS role mints nothing.
+    """
 
     actions: Annotated[tuple[ActionName, ...], Field(strict=False, min_length=1, max_length=50)]
-    provider: Literal["aws", "dry_run"] = "aws"
+    provider: Token = "aws"
     resources: Annotated[tuple[Resource, ...], Field(strict=False, min_length=1, max_length=50)]
     role: Token
 
@@ -83,6 +86,7 @@ class Action(_Value):
     data_classes: Annotated[tuple[Token, ...], Field(strict=False, max_length=20)] = ()
     environment: Token
     extends: GrantId | None = None
+    heartbeat_seconds: Annotated[int, Field(ge=10, le=3_600)] | None = None
     parameters: str | None = None
     project: Token | None = None
     public_key: Annotated[str, AfterValidator(_x25519)] | None = None
@@ -157,6 +161,8 @@ def action_digest(principal: str, action: Action) -> str:
     }
     if action.extends:  # only then, so that the digest of a plain ask is the documented one
         bound["extends"] = action.extends
+    if action.heartbeat_seconds:
+        bound["heartbeat_seconds"] = action.heartbeat_seconds
     return "sha256:" + hashlib.sha256(canonical_fields(bound)).hexdigest()
 
 

@@ -87,9 +87,13 @@ def grant_answer(grant: Grant) -> dict[str, Any]:
         "resources": list(grant.plan.resources),
         "ttl_seconds": grant.plan.ttl_seconds,
         "extends": grant.extends,
+        "extended_by": grant.extended_by,
+        "heartbeat_seconds": grant.heartbeat_seconds,
         "break_glass": grant.break_glass,
         "ends_at": stamp(grant.ends_at) if grant.ends_at else None,
         "expiration": stamp(grant.expiration) if grant.expiration else None,
+        "collect_by": stamp(grant.collect_by) if grant.collect_by and grant.handed_at is None else None,
+        "warned_at": stamp(grant.warned_at) if grant.warned_at else None,
         "ending": grant.ending.model_dump(mode="json") if grant.ending else None,
         "trouble": grant.trouble,
         "failure": grant.failure,
@@ -133,7 +137,7 @@ def retry(request: Request, grant: Grant | None) -> str:
     if request.state is RequestState.PENDING:
         return "same_key"
     if request.state is RequestState.APPROVED:
-        return "new_request" if grant and grant.state is GrantState.FAILED else "no"
+        return "new_request" if grant and (grant.state is GrantState.FAILED or _nobody_there(grant)) else "no"
     return "new_request" if request.because is Because.NOBODY_ANSWERED else "no"
 
 
@@ -182,7 +186,19 @@ def _approved(request: Request, grant: Grant | None) -> str:
         case GrantState.FAILED:
             return "Approved, but no credential could be issued. Nothing was granted. You may ask once more."
         case _:
-            return "The credential has been ended. Stop."
+            assert grant is not None
+            return _nobody_there(grant) or "The credential has been ended. Stop."
+
+
+def _nobody_there(grant: Grant) -> str:
+    """Say that the grant ended because its caller was not there, which is nobody's no; empty for any other end."""
+    match grant.ending.cause if grant.ending else None:
+        case "never_collected":
+            return "Nobody collected the credential in time, so it was ended, unused. You may ask anew, then collect."
+        case "heartbeat_lost":
+            return "The credential was ended, for no heartbeat came in time. If the work is not done, you may ask anew."
+        case _:
+            return ""
 
 
 def _less(request: Request) -> str:

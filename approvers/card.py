@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from approvers import card_caps
 from approvers.after_review import is_owed
 from approvers.applying_ruling import changes_of
 from approvers.audit import canonical_fields
@@ -32,7 +33,7 @@ from approvers.card_words import (
     uncovered,
     warnings,
 )
-from approvers.grant import LIVE, Grant, GrantState
+from approvers.grant import LIVE, Grant, GrantState, Plan
 from approvers.narrowing import MAX_RESOURCES, Offer, offer, smaller
 from approvers.request import MINT_WITHIN, Request, RequestState
 from approvers.times import Moment, spell
@@ -250,17 +251,14 @@ def _shortened(fact: CardFact, text: str) -> CardFact:
 def _facts(request: Request, grant: Grant | None) -> Iterator[CardFact]:
     """Yield all facts whole: what decides comes first."""
     action, plan = request.action, request.plan
+    if grant and grant.flagged:
+        yield _fact("Flagged", grant.flagged, "quote")
     if request.narrowed:
         *others, last = (who.removeprefix("user:") for who in (*request.narrowed.also, request.narrowed.by))
         by = f"{', '.join(others)} and {last}" if others else last
         yield _fact(one_line(f"Narrowed by {by}"), smaller(request, MAX_RESOURCES))
     if plan:
-        yield _fact(_minted(request, grant), ", ".join(plan.actions), "code")
-        yield _fact("On", "\n".join(plan.resources), "code")
-        yield _fact("Account", f"{plan.account} (…{plan.account_id[-4:]}, {plan.environment})")
-        yield _fact("Role", plan.role)
-        yield _fact("For", spell(timedelta(seconds=plan.ttl_seconds)))
-        yield from _goes_on(request, grant, timedelta(seconds=plan.ttl_seconds))
+        yield from _of_plan(request, grant, plan)
     else:
         yield _fact("Action approval", f"{action.action} on {action.resource} ({action.environment})", "code")
         if changes := changes_of(action):
@@ -279,6 +277,19 @@ def _facts(request: Request, grant: Grant | None) -> Iterator[CardFact]:
             yield _fact(label, text)
     if action.parameters:
         yield _fact("Exact parameters", action.parameters, "code")
+
+
+def _of_plan(request: Request, grant: Grant | None, plan: Plan) -> Iterator[CardFact]:
+    """Yield what is minted: what for, where, for how long, and what ends it early."""
+    yield _fact(_minted(request, grant), ", ".join(plan.actions), "code")
+    yield _fact("On", "\n".join(plan.resources), "code")
+    yield _fact("System" if plan.by_command else "Account", card_caps.home(plan))
+    yield _fact("Role", plan.role)
+    yield _fact("For", card_caps.length(plan))
+    if request.action.heartbeat_seconds and plan.ends_early:
+        silent = spell(timedelta(seconds=request.action.heartbeat_seconds))
+        yield _fact("Ends early", f"if its agent falls silent for {silent}")
+    yield from _goes_on(request, grant, timedelta(seconds=plan.ttl_seconds))
 
 
 def _goes_on(request: Request, grant: Grant | None, ttl: timedelta) -> Iterator[CardFact]:
@@ -321,7 +332,7 @@ def _buttons(request: Request, grant: Grant | None) -> Iterator[Button]:
         yield Button(verb="approve", label=f"Approve{length}")
         yield Button(verb="deny", label="Deny")
     elif grant and grant.state in LIVE - {GrantState.REVOKING}:
-        yield Button(verb="revoke", label="Revoke")
+        yield Button(verb="revoke", label=card_caps.revoke_label(grant.plan))
     if is_owed(request):
         yield Button(verb="justified", label="Justified")
         yield Button(verb="unjustified", label="Not justified")

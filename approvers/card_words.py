@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from approvers import card_after_review as after_words
+from approvers import card_caps
 from approvers.applying_ruling import is_apply
 from approvers.card_text import MAX_LINE, one_line, visible
 from approvers.grant import Grant, GrantState, ProofKind
+from approvers.lifetime import time_left
 from approvers.patterns import Patterns
 from approvers.quorum import Review
 from approvers.request import Because, Request, RequestState, told
@@ -38,6 +40,16 @@ _GRANT_PHASES = {
     GrantState.REVOKING: "Revoking",
     GrantState.REVOKED: "Ended",
     GrantState.FAILED: "Failed",
+}
+
+
+_CAUSES = {
+    "ttl_elapsed": "time was over",
+    "release": "released by its caller",
+    "revoke": "revoked",
+    "kill": "ended",
+    "never_collected": "nobody collected it in time",
+    "heartbeat_lost": "its agent fell silent",
 }
 
 
@@ -118,6 +130,7 @@ def reviewer(review: Review) -> str:
 def warnings(request: Request, hidden: int = 0) -> Iterator[str]:
     """Yield what a hurried reader could miss: a credential wider than its headline, a reason that is not there."""
     yield from after_words.warning(request)
+    yield from card_caps.warning(request.plan)
     yield from uncovered(request)
     yield from _look_alikes((request.action.resource, *(request.plan.resources if request.plan else ())))
     if hidden:
@@ -180,7 +193,7 @@ def _status(request: Request, grant: Grant | None) -> str:
         case GrantState.PENDING | GrantState.MINTING:
             return f"Approved by {_people(grant)}; the credential is being minted."
         case GrantState.ACTIVE:
-            return f"Live, approved by {_people(grant)}; ends {grant.ends_at:%H:%M:%S} UTC."
+            return f"Live, approved by {_people(grant)}; {_until(grant)}."
         case GrantState.REVOKING:
             trouble = f" Not proven yet: {grant.trouble}." if grant.trouble else ""
             return f"Revoking since {_since(grant)}: {_cause(grant)}.{one_line(trouble)}"
@@ -224,10 +237,16 @@ def _proof(grant: Grant) -> str:
 def _cause(grant: Grant) -> str:
     if grant.ending is None:
         return "ended"
-    words = {"ttl_elapsed": "time was over", "release": "released by its caller", "revoke": "revoked"}
-    cause = words.get(grant.ending.cause, grant.ending.cause.replace("_", " "))
+    cause = _CAUSES.get(grant.ending.cause, grant.ending.cause.replace("_", " "))
     by = f" by {_name(grant.ending.by)}" if grant.ending.cause in ("revoke", "kill") else ""
     return one_line(f"{cause}{by}")
+
+
+def _until(grant: Grant) -> str:
+    """Say when a live grant ends; of a warned one how little that is, and which grant goes on with its work."""
+    left = f", in less than {time_left(grant)}" if grant.warned_at else ""
+    more = f"; its work goes on as {grant.extended_as}" if grant.extended_as else ""
+    return f"ends {grant.ends_at:%H:%M:%S} UTC{left}{more}"
 
 
 def _since(grant: Grant) -> str:

@@ -23,6 +23,8 @@ COLLECT_MARGIN = timedelta(minutes=10)
 EXPIRY_SLACK = timedelta(seconds=2)
 """`Date` headers have whole seconds: an expiry can be read from one at most two seconds after it."""
 ALERT_AFTER_ATTEMPTS = 3
+BUILT_IN = ("aws", "dry_run")
+"""Providers of ours; any other name is a folder of executables (docs/commands.md)."""
 
 
 class GrantState(StrEnum):
@@ -52,6 +54,8 @@ GRANT_TABLE: Table[GrantState] = {
         "release": (S.REVOKING,),
         "revoke": (S.REVOKING,),
         "kill": (S.REVOKING,),
+        "never_collected": (S.REVOKING,),
+        "heartbeat_lost": (S.REVOKING,),
     },
     S.REVOKING: {"revoke_failed": (S.REVOKING,), "proven": (S.REVOKED,)},
     S.REVOKED: {},
@@ -69,6 +73,8 @@ GRANT_EVENTS: Mapping[str, str] = {
     "release": "caller",
     "revoke": "reviewer or on-call",
     "kill": "monitoring",
+    "never_collected": "worker, when nobody collected it in time",
+    "heartbeat_lost": "worker, when the caller's heartbeat stopped",
     "revoke_failed": "worker",
     "proven": "worker",
 }
@@ -91,19 +97,47 @@ class _Value(BaseModel):
 class Plan(Recorded):
     """What will really be minted; made by `workers.providers.plans`, shown on the card, bound by the action digest.
 
-    `account` is the name that people know, `account_id` AWS's 12 digits, `environment` the account's.
+    Attributes:
+        account: the name that people know; `account_id` is AWS's 12 digits, `environment` the account's.
+        ends_early: whether a live session can be ended before its time; False is told on the card.
+        ends_itself: whether the provider's own clock ends it with everything of ours dead.
+        lag_seconds: how long an early end usually takes.
+        more_arns: further base roles of the same alias; the mint takes the one with the most room for Denies.
+        revoker_arn: the role in the account that writes its Denies; None: the worker's own revoker does.
+        role_arn: the base role. In a grant past its claim: the one that was taken.
     """
 
     account: str
     account_id: str
     actions: tuple[str, ...]
+    ends_early: bool = True
+    ends_itself: bool = True
     environment: str
     external_id: str | None
-    provider: Literal["aws", "dry_run"]
+    lag_seconds: int = 5
+    more_arns: tuple[str, ...] = ()
+    provider: str
     resources: tuple[str, ...]
+    revoker_arn: str | None = None
     role: str
     role_arn: str
     ttl_seconds: int
+
+    @property
+    def arns(self) -> tuple[str, ...]:
+        """Return every base role of the alias, the one named or taken first."""
+        return tuple(dict.fromkeys((self.role_arn, *self.more_arns)))
+
+    def on(self, role_arn: str) -> Plan:
+        """Return the plan on that base role of its alias."""
+        return self.model_copy(
+            update={"role_arn": role_arn, "more_arns": tuple(one for one in self.arns if one != role_arn)}
+        )
+
+    @property
+    def by_command(self) -> bool:
+        """Tell whether executables mint it, and no provider of ours."""
+        return self.provider not in BUILT_IN
 
 
 class Proof(_Value):
@@ -162,16 +196,45 @@ class Grant(_Value):
     extends: str | None = None
     """The grant whose work this one goes on with; that one ends by itself."""
     break_glass: bool = False
+    extended_by: str | None = None
+    """The newest grant that goes on with the work of this one; their ends stay apart."""
+    extended_as: str | None = None
+    """That grant's short handle."""
+    collect_by: Moment | None = None
+    """An ACTIVE grant whose credential nobody has collected by then is ended."""
+    handed_at: Moment | None = None
+    """When its caller first collected the credential."""
+    heartbeat_seconds: int | None = None
+    beat_at: Moment | None = None
+    """When the caller last said that it lives; counted from the mint on, where `heartbeat_seconds` was asked for.
+
+    Later beats are kept apart (`approvers.lifetime.Beat`), and are in here from the next change of the grant on.
+    """
+    warn_at: Moment | None = None
+    """When its end is warned of; None: never, for it is short."""
+    warned_at: Moment | None = None
+    """When its end was warned of."""
+    flagged: str | None = None
+    """What monitoring saw its session do that it should not; of so many points."""
+    flag_points: int = 0
+    packed_percent: int | None = None
+    """How much of AWS's room for a session's policy and tags, packed, this one took; at 100 it refuses."""
+    report: str | None = None
+    """What was granted against what was used, told once its activity is no longer looked at."""
 
     def moved(self, event: str, target: GrantState, **changes: Any) -> Grant:
         """Return the grant after a move that the table has; raises IllegalTransition otherwise."""
         return self.model_copy(update={"state": check_move(GRANT_TABLE, self.state, event, target), **changes})
 
 
-def claim(grant: Grant, now: datetime, session: timedelta) -> Grant:
-    """Take the grant for minting: from here on a session may exist, for at most `session` past the mint's deadline."""
+def claim(grant: Grant, now: datetime, session: timedelta, role_arn: str | None = None) -> Grant:
+    """Take the grant for minting: from here on a session may exist, for at most `session` past the mint's deadline.
+
+    `role_arn` is the base role that was taken, where the plan's alias has several.
+    """
     latest = max(grant.may_live_until or now, now + session)
-    return grant.moved("claim", S.MINTING, claimed_at=now, may_live_until=latest)
+    plan = grant.plan.on(role_arn) if role_arn else grant.plan
+    return grant.moved("claim", S.MINTING, claimed_at=now, may_live_until=latest, plan=plan)
 
 
 def overtaken(grant: Grant, why: str) -> Grant:
@@ -206,7 +269,7 @@ def not_sent(grant: Grant, why: str) -> Grant:
 
 
 def end(grant: Grant, event: str, now: datetime, *, by: str, reason: str) -> Grant:
-    """Begin to end the grant: `ttl_elapsed`, `release`, `revoke`, `kill`, `stale` or `outcome_unknown`.
+    """Begin to end the grant, by any event of the table that leads to REVOKING.
 
     A PENDING grant is REVOKED at once, with the proof `never_issued`: the table leads back to PENDING only where
     nothing reached the provider.
@@ -214,10 +277,18 @@ def end(grant: Grant, event: str, now: datetime, *, by: str, reason: str) -> Gra
     ending = Ending(cause=event, by=by, reason=reason, requested_at=now, early=event != "ttl_elapsed")
     if grant.state is S.PENDING:
         proof = Proof(
-            kind=ProofKind.NEVER_ISSUED, at=now, seconds="0.000", refused=0, asked=0, detail="AWS was never called"
+            kind=ProofKind.NEVER_ISSUED, at=now, seconds="0.000", refused=0, asked=0, detail="nothing was ever called"
         )
         return grant.moved(event, S.REVOKED, ending=ending, proof=proof)
-    return grant.moved(event, S.REVOKING, ending=ending, attempts=0, trouble=None)
+    return grant.moved(event, S.REVOKING, ending=ending, attempts=0, trouble=_lives_on(grant, ending))
+
+
+def _lives_on(grant: Grant, ending: Ending) -> str | None:
+    """Say of what cannot be ended early until when it lives."""
+    if grant.plan.ends_early or not ending.early:
+        return None
+    until = grant.ends_at or grant.may_live_until
+    return f"it cannot be ended early, and lives until {until:%H:%M:%S} UTC" if until else None
 
 
 def revoke_failed(grant: Grant, why: str, *, deny_written: bool) -> Grant:
@@ -241,25 +312,6 @@ def collected(grant: Grant, now: datetime) -> Grant:
     return grant.model_copy(update={"collected_at": now})
 
 
-def proof_wanted(grant: Grant) -> ProofKind:
-    """Say which proof fits: a Deny is probed; a TTL of the session's own length expires; a shorter one is denied."""
-    if grant.ending is None or grant.ending.early:
-        return ProofKind.PROBE_DENIED
-    if grant.ends_at and grant.expiration and grant.expiration - grant.ends_at <= timedelta(seconds=60):
-        return ProofKind.EXPIRED
-    return ProofKind.TTL_DENIED
-
-
-def prove_at(grant: Grant, now: datetime) -> datetime:
-    """Return when a REVOKING grant is worth an attempt: at once, after a backoff, or when its expiry can be read."""
-    if grant.attempts:
-        return now + backoff(grant.attempts)
-    if proof_wanted(grant) is ProofKind.EXPIRED:
-        assert grant.expiration is not None
-        return max(now, grant.expiration + EXPIRY_SLACK)
-    return now
-
-
 def collect_at(grant: Grant) -> datetime:
     """Return when the Deny may go: after the last possible expiry, plus the margin."""
     assert grant.may_live_until is not None
@@ -271,12 +323,20 @@ def backoff(attempts: int) -> timedelta:
     return timedelta(seconds=min(120, 2 ** min(attempts, 7)))
 
 
+MOMENTS = ("minted_at", "handed_at", "warned_at", "collect_by", "ends_at", "expiration", "may_live_until",
+           "collected_at")  # fmt: skip
+
+
 def facts(grant: Grant) -> dict[str, Any]:
     """Return what audit records and events say about a grant: never more than the public handle of the credential."""
     data: dict[str, Any] = {"grant": grant.id, "state": str(grant.state), "role_arn": grant.plan.role_arn}
     if grant.access_key_id:
         data["access_key_id"] = grant.access_key_id
-    for name in ("minted_at", "ends_at", "expiration", "may_live_until", "collected_at"):
+    if grant.extended_by:
+        data["extended_by"] = grant.extended_by
+    if grant.packed_percent is not None:
+        data["packed_percent"] = grant.packed_percent
+    for name in MOMENTS:
         if moment := getattr(grant, name):
             data[name] = stamp(moment)
     if grant.ending:

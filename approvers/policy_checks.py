@@ -17,6 +17,8 @@ from approvers.risk_table import table_faults
 from approvers.roster import Roster
 
 LEVELS: tuple[str, ...] = get_args(AccessLevel)
+LEAST_COLLECT = timedelta(seconds=10)
+"""A caller that polls every 5 seconds has to get round to it, and once more where its answer was lost."""
 _ANY_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -29,6 +31,9 @@ def policy_faults(policy: Policy) -> Iterator[Fault]:
     for ladder in policy.ladders.values():
         yield from _ladder(ladder)
     yield from _limits(policy)
+    if policy.grants.collect_within < LEAST_COLLECT:
+        yield Fault("grants.collect_within", "leaves no caller the time to collect",
+                    f'write at least "{LEAST_COLLECT.seconds}s"')  # fmt: skip
     yield from table_faults(policy.risk, policy.environments)
     for rule in policy.rules.values():
         yield from _rule(rule, policy)
@@ -45,14 +50,16 @@ def together_faults(policy: Policy, roster: Roster) -> Iterator[Fault]:
                 kind, _, name = ask.partition(":")
                 known = roster.groups if kind == "group" else roster.places
                 yield from _known(f"ladder.{ladder.name}.levels[{index}].ask[{number}]", name, known, kind)
-    for account in roster.accounts.values():
-        if account.environment not in policy.environments:
-            yield Fault(f"account.{account.name}.environment", f"the policy has no environment {account.environment!r}",
-                        nearest(account.environment, policy.environments))  # fmt: skip
+    for section, homes in (("account", roster.accounts), ("provider", roster.providers)):
+        for name in homes:
+            environment = roster.environments[name]
+            if environment not in policy.environments:
+                yield Fault(f"{section}.{name}.environment", f"the policy has no environment {environment!r}",
+                            nearest(environment, policy.environments))  # fmt: skip
     for rule in policy.rules.values():
         yield from _known(f"rule.{rule.name}.owner", rule.owner, roster.groups, "group")
         yield from _fits(rule, "role", roster.roles)
-        yield from _fits(rule, "account", roster.accounts)
+        yield from _fits(rule, "account", roster.environments)
         principals = [f"caller:{name}" for name in roster.callers] + [f"user:{name}" for name in roster.persons]
         yield from _fits(rule, "principal", principals)
 

@@ -113,9 +113,9 @@ def _kinds(rule: Rule, roster: Roster) -> Iterator[Fault]:
 def _targets(rule: Rule, policy: Policy, roster: Roster) -> Iterator[Fault]:
     """Yield where role, account and environment cannot come together in any ask."""
     when, place = rule.when, f"rule.{rule.name}.when"
-    accounts = {name for name in roster.accounts if when.account is None or _fits(when.account, name)}
+    accounts = {name for name in roster.environments if when.account is None or _fits(when.account, name)}
     if when.role is not None:
-        of_roles = {role.account for name, role in roster.roles.items() if _fits(when.role, name)}
+        of_roles = {roster.home_of(role) for name, role in roster.roles.items() if _fits(when.role, name)}
         if of_roles and when.account is not None and accounts and not of_roles & accounts:
             yield Fault(f"{place}.account", f"the rule's roles lie in {', '.join(sorted(of_roles))}",
                         "correct the account, or the role")  # fmt: skip
@@ -123,7 +123,7 @@ def _targets(rule: Rule, policy: Policy, roster: Roster) -> Iterator[Fault]:
         accounts &= of_roles
     if when.environment is None or (when.role is None and when.account is None) or not accounts:
         return
-    found = {roster.accounts[name].environment for name in accounts}
+    found = {roster.environments[name] for name in accounts}
     if not any(_reaches(rule, env, policy) for env in found):
         yield Fault(f"{place}.environment", f"the rule's accounts are {', '.join(sorted(found))}",
                     "correct the environment, or the account")  # fmt: skip

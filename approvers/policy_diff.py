@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from approvers.condition_models import When, may_cover
 from approvers.policy_checks_shadow import implied
-from approvers.policy_models import BreakGlass, Ladder, Level, Policy, Rule
+from approvers.policy_models import BreakGlass, Ladder, Level, Monitoring, Policy, Rule
 from approvers.times import spell
 
 Tends = Literal["stricter", "looser", "other"]
@@ -45,6 +45,9 @@ def policy_changes(old: Policy, new: Policy) -> Iterator[Change]:
     yield from _quorums(old, new)
     yield from keyed("ladder", old.ladders, new.ladders, _ladder)
     yield from _limits(old, new)
+    yield from _plain("grants: collect_within", old.grants.collect_within, new.grants.collect_within, _duration)
+    yield from _plain("grants: warn_before", old.grants.warn_before, new.grants.warn_before)
+    yield from _monitoring(old.monitoring, new.monitoring)
     yield from _numbers("risk", _flat(old.risk.model_dump(by_alias=True)), _flat(new.risk.model_dump(by_alias=True)))
     for name in ("environments", "timezone"):
         yield from _plain(name, getattr(old, name), getattr(new, name))
@@ -254,6 +257,16 @@ def _break_glass(was: BreakGlass, now: BreakGlass) -> Iterator[Change]:
     yield from _plain(f"{what}: ttl_max", was.ttl_max, now.ttl_max, _duration)
     yield from _plain(f"{what}: review_within", was.review_within, now.review_within, _duration)
     yield from _plain(f"{what}: open_max", was.open_max, now.open_max, _ranked_down)
+
+
+def _monitoring(was: Monitoring, now: Monitoring) -> Iterator[Change]:
+    """More points before a session is ended, or people are asked, are looser; so is looking less long."""
+    for field in ("kill_at", "ask_at"):
+        one, other = getattr(was, field), getattr(now, field)
+        tends = LOOSER if (other or 10_000) > (one or 10_000) else STRICTER
+        if one != other:
+            yield Change(f"monitoring: {field}", f"{one or 'never'} → {other or 'never'}", tends)
+    yield from _plain("monitoring: watch_for", was.watch_for, now.watch_for, lambda a, b: _turned(_duration(a, b)))
 
 
 def _plain(

@@ -19,7 +19,8 @@ from approvers.risk_table import RiskTable
 from approvers.roster import Name, Names
 from approvers.rule_models import CompiledRule, Narrowable, Rule, compiled_rule
 
-__all__ = ["Apply", "BreakGlass", "CompiledRule", "Ladder", "Level", "Limits", "Narrowable", "Policy", "Quorum", "Rule"]
+__all__ = ["Apply", "BreakGlass", "CompiledRule", "Grants", "Ladder", "Level", "Limits", "Monitoring", "Narrowable",
+           "Policy", "Quorum", "Rule"]  # fmt: skip
 
 _WHO = re.compile(r"(group|user):[a-z0-9][a-z0-9_-]{0,62}")
 _HALF_AN_HOUR = timedelta(minutes=30)
@@ -134,6 +135,39 @@ class BreakGlass(Strict):
     open_max: Annotated[int, Field(ge=1, le=10)] = 1
 
 
+class Grants(Strict):
+    """What every grant lives under.
+
+    Attributes:
+        collect_within: a credential that its caller has not collected by then is ended.
+        warn_before: how long before its end people and caller are warned; not where the TTL is shorter than twice that.
+    """
+
+    collect_within: Duration = timedelta(minutes=10)
+    warn_before: Duration = timedelta(minutes=2)
+
+
+def _unless_never(value: object) -> object:
+    return None if value == "never" else value
+
+
+Points = Annotated[Annotated[int, Field(ge=1, le=1000)] | None, BeforeValidator(_unless_never)]
+
+
+class Monitoring(Strict):
+    """What happens when a session does what it was not granted for; docs/policy.md has the points of each flag.
+
+    Attributes:
+        kill_at: the points at which the grant is ended; None (written "never"): not by itself.
+        ask_at: the points at which on-call is asked.
+        watch_for: how long after its end a grant's activity is still looked at.
+    """
+
+    kill_at: Points = 60
+    ask_at: Points = 20
+    watch_for: Duration = timedelta(minutes=15)
+
+
 class Apply(Strict):
     """Whose yes a change of these files needs, through Countersign itself, before `countersign apply` stores it."""
 
@@ -154,6 +188,8 @@ class Policy(Strict):
     risk: RiskTable = RiskTable()
     break_glass: BreakGlass | None = None
     apply: Apply | None = None
+    grants: Grants = Grants()
+    monitoring: Monitoring = Monitoring()
     rules: dict[Name, Rule] = Field(alias="rule", default={})
 
     @cached_property

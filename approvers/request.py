@@ -340,5 +340,6 @@ def open_grant(request: Request, now: datetime) -> Grant:
         opened_at=now,
         mint_by=now + MINT_WITHIN,
         extends=request.action.extends,
+        heartbeat_seconds=request.action.heartbeat_seconds,
         break_glass=request.because is Because.BREAK_GLASS,
     )

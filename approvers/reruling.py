@@ -20,6 +20,7 @@ from approvers.policy import Policy
 from approvers.quorum import Review, tally
 from approvers.request import Because, Request, RequestState
 from approvers.roster import Roster, check_claims
+from approvers.roster_models import Provider
 from approvers.ruling_models import NOT_EVALUATED, Effect, Ruling
 from approvers.times import from_ms, to_ms
 
@@ -41,12 +42,27 @@ def _astray(plan: Plan, roster: Roster) -> str | None:
     role = roster.roles.get(plan.role)
     if role is None:
         return f"Role {plan.role} is not in countersign.toml any more."
-    account = roster.accounts[role.account]
-    if (role.arn, role.external_id, account.id) != (plan.role_arn, plan.external_id, plan.account_id):
-        return f"Role {plan.role} leads elsewhere now: to {role.arn} in account {account.id}."
+    if role.by_command and (why := _differs(plan, roster.providers[role.provider])):
+        return why
+    account = roster.account_of(role)
+    home = account.id if account else ""
+    if (role.target, role.external_id, home) != (plan.role_arn, plan.external_id, plan.account_id):
+        where = f" in account {home}" if home else ""
+        return f"Role {plan.role} leads elsewhere now: to {role.target}{where}."
+    if not set(plan.more_arns) <= set(role.more_arns) or (account and account.revoker != plan.revoker_arn):
+        return f"Role {plan.role} has other base roles, or another revoker, by now."
     ceiling = Patterns(pattern.lower() for pattern in role.ceiling)
     if over := [name for name in plan.actions if not ceiling.covers(name.lower())]:
         return f"The ceiling of role {plan.role} does not hold {', '.join(over)} any more."
+    return None
+
+
+def _differs(plan: Plan, provider: Provider) -> str | None:
+    """Say what a provider promises otherwise than the card said that was approved."""
+    if (plan.ends_early, plan.ends_itself) != (provider.ends_early, provider.ends_itself):
+        return f"Provider {provider.name} ends its credentials in another way now."
+    if plan.ttl_seconds > provider.max_ttl.total_seconds():
+        return f"Provider {provider.name} grants no {plan.ttl_seconds} s any more."
     return None
 
 
@@ -76,7 +92,7 @@ def as_now(request: Request, roster: Roster, now: datetime) -> Facts:
         now,
         owners=caller.owners if caller else (),
         kind=caller.kind if caller else "person",
-        environment=roster.accounts[role.account].environment if role else facts.account_environment,
+        environment=roster.environments[roster.home_of(role)] if role else facts.account_environment,
     )
 
 

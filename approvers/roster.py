@@ -28,7 +28,7 @@ __all__ = [
     "Roster", "SlackRules", "check_claims", "parse_roster",
 ]  # fmt: skip
 
-SECTIONS = ("person", "group", "caller", "account", "role", "place", "issuer", "schedule")
+SECTIONS = ("person", "group", "caller", "account", "provider", "role", "place", "issuer", "schedule")
 
 
 def parse_roster(text: str) -> Roster:

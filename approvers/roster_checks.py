@@ -8,6 +8,7 @@ from approvers.faults import Fault, nearest
 from approvers.patterns import Patterns
 from approvers.roster_models import ARN, Caller, Delegation, Group, Person, Role, Roster
 from approvers.roster_outside import outside_faults
+from approvers.roster_provider_checks import provider_faults, role_faults
 
 
 def roster_faults(roster: Roster) -> Iterator[Fault]:
@@ -20,6 +21,7 @@ def roster_faults(roster: Roster) -> Iterator[Fault]:
     for caller in roster.callers.values():
         yield from _check_owners(caller, roster)
     yield from outside_faults(roster)
+    yield from provider_faults(roster)
     for role in roster.roles.values():
         yield from _check_role(role, roster)
     for place in roster.places.values():
@@ -63,6 +65,10 @@ def _check_accounts(roster: Roster) -> Iterator[Fault]:
     for account in roster.accounts.values():
         if (other := ids.setdefault(account.id, account.name)) != account.name:
             yield Fault(f"account.{account.name}.id", f"account {other!r} has the same", "name each account once")
+        match = ARN.fullmatch(account.revoker or "")
+        if match and match[1] != account.id:  # IAM acts on the caller's own account: no Deny would reach its roles
+            yield Fault(f"account.{account.name}.revoker", f"the ARN lies in account {match[1]}, not in {account.id}",
+                        "name the role of this account that writes its Denies")  # fmt: skip
         match = ARN.fullmatch(account.tags or "")
         if match and match[1] != account.id:  # what is read there would be taken for this account's
             yield Fault(f"account.{account.name}.tags", f"the ARN lies in account {match[1]}, this one is {account.id}",
@@ -99,12 +105,24 @@ def _check_owners(caller: Caller, roster: Roster) -> Iterator[Fault]:
 
 
 def _check_role(role: Role, roster: Roster) -> Iterator[Fault]:
+    yield from role_faults(role, roster)
+    if not role.account or not role.arn:
+        return
     yield from _known(f"role.{role.name}.account", (role.account,), roster.accounts, "account")
     account = roster.accounts.get(role.account)
-    match = ARN.fullmatch(role.arn)
-    if account and match and match[1] != account.id:
-        yield Fault(f"role.{role.name}.arn", f"the ARN lies in account {match[1]}, {account.name} is {account.id}",
-                    "correct the ARN, or the role's account")  # fmt: skip
-    for other in roster.roles.values():
-        if other.arn == role.arn and other.name < role.name:
-            yield Fault(f"role.{role.name}.arn", f"role {other.name!r} has the same", "one alias for one role")
+    earlier = [one for one in roster.roles.values() if one.name < role.name]
+    others = {arn: one.name for one in earlier for arn in (one.arn, *one.more_arns)}
+    for key, arn in ((f"role.{role.name}.arn", role.arn), *_more(role)):
+        match = ARN.fullmatch(arn)
+        if account and match and match[1] != account.id:
+            yield Fault(key, f"the ARN lies in account {match[1]}, {account.name} is {account.id}",
+                        "correct the ARN, or the role's account")  # fmt: skip
+        if arn in others:
+            yield Fault(key, f"role {others[arn]!r} has the same", "one alias for one role")
+    for key, arn in _more(role):
+        if arn == role.arn:
+            yield Fault(key, "this is the role's own ARN", "name further base roles only")
+
+
+def _more(role: Role) -> Iterator[tuple[str, str]]:
+    return ((f"role.{role.name}.more_arns[{index}]", arn) for index, arn in enumerate(role.more_arns))

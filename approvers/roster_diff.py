@@ -25,7 +25,7 @@ def roster_changes(old: Roster, new: Roster) -> Iterator[Change]:
     yield from keyed("caller", old.callers, new.callers, _caller, added=LOOSER, removed=STRICTER)
     yield from keyed("account", old.accounts, new.accounts, _account)
     yield from keyed("role", old.roles, new.roles, _role, added=LOOSER, removed=STRICTER)
-    for name in ("place", "issuer", "schedule"):
+    for name in ("provider", "place", "issuer", "schedule"):
         yield from keyed(name, getattr(old, f"{name}s"), getattr(new, f"{name}s"), _fields)
     yield from _delegations(old.delegations, new.delegations)
     yield from _fields("slack", old.slack, new.slack)
@@ -62,7 +62,7 @@ def _role(what: str, was: Role, now: Role) -> Iterator[Change]:
         wider, narrower = inside(before, after), inside(after, before)
         tends = OTHER if wider == narrower else LOOSER if wider else STRICTER
         yield Change(what, f"ceiling {_told(was.ceiling)} → {_told(now.ceiling)}", tends)
-    yield from _fields(what, was, now, ("account", "arn", "external_id"))
+    yield from _fields(what, was, now, ("provider", "account", "arn", "more_arns", "external_id", "resources"))
 
 
 def _delegations(old: tuple[Delegation, ...], new: tuple[Delegation, ...]) -> Iterator[Change]:

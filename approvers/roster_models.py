@@ -13,10 +13,14 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from approvers.condition_models import Duration
 from approvers.faults import Strict, reject
 from approvers.patterns import Patterns
+from approvers.roster_access import ARN, ARN_PATTERN, Account, Provider, Role
+from approvers.roster_words import NAME, Name, Named, Text, formed, unique
 
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-ARN = re.compile(r"arn:(?:aws|aws-cn|aws-us-gov):iam::(\d{12}):role/[A-Za-z0-9_+=,.@/-]{1,512}")
-CEILING = re.compile(r"[a-z0-9-]+:[A-Za-z0-9*]+")
+__all__ = [
+    "ARN", "ARN_PATTERN", "Account", "Caller", "Delegation", "Group", "Issuer", "Name", "Names", "Person",
+    "Place", "Provider", "Role", "Roster", "Schedule", "SlackRules", "Token",
+]  # fmt: skip
+
 ACTOR = re.compile(r"[a-z]+:[A-Za-z0-9*][A-Za-z0-9*._@/-]{0,127}")
 SLACK_USER = re.compile(r"(?:[TE][A-Z0-9]{1,20}:)?[UW][A-Z0-9]{1,20}")
 SLACK_GROUP = re.compile(r"S[A-Z0-9]{1,20}")
@@ -27,28 +31,6 @@ TEAMS_EXAMPLE = "TENANT:OBJECT, both of them ids like 8f1c2a40-5b7e-4d3f-9a61-0c
 HTTPS = re.compile(r"https://[^\s?#@\\]+|http://(?:127\.0\.0\.1|localhost)(?::\d+)?(?:/[^\s?#@\\]*)?")
 """Without user or password: this file holds no secret."""
 OWNER = re.compile(r"(user|group):([a-z0-9][a-z0-9_-]{0,62})")
-
-
-def _name(text: str) -> str:
-    if NAME.fullmatch(text) is None:
-        reject(f"{text!r} is not a name", "use lower-case letters, digits, '-' and '_', at most 63")
-    return text
-
-
-def _formed(expression: re.Pattern[str], what: str, example: str) -> AfterValidator:
-    def check(text: str) -> str:
-        if expression.fullmatch(text) is None:
-            reject(f"{text!r} is not {what}", f"write it like {example!r}")
-        return text
-
-    return AfterValidator(check)
-
-
-def _unique(words: tuple[str, ...]) -> tuple[str, ...]:
-    for word in words:
-        if words.count(word) > 1:
-            reject(f"{word!r} is named twice", "name it once")
-    return words
 
 
 def _duty(value: object) -> object:
@@ -63,7 +45,7 @@ def _values(value: object) -> tuple[str, ...]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not texts or not all(isinstance(one, str) and one for one in texts):
         reject(f"{value!r} is no claim's value", 'write text in quotes, such as "456789", or a list of such')
-    return _unique(tuple(texts))
+    return unique(tuple(texts))
 
 
 def _day(value: object) -> object:
@@ -73,33 +55,23 @@ def _day(value: object) -> object:
     return value
 
 
-Name = Annotated[str, AfterValidator(_name)]
-Text = Annotated[str, Field(min_length=1, max_length=300)]
-Names = Annotated[tuple[Name, ...], Field(strict=False), AfterValidator(_unique)]
-Owners = Annotated[tuple[Annotated[str, _formed(OWNER, "an owner", "user:dana")], ...], Field(strict=False),
-                   AfterValidator(_unique)]  # fmt: skip
-Actors = Annotated[tuple[Annotated[str, _formed(ACTOR, "an actor", "agent:report-*")], ...], Field(strict=False),
-                   AfterValidator(_unique)]  # fmt: skip
-Ceiling = Annotated[tuple[Annotated[str, _formed(CEILING, "an action pattern", "s3:Get*")], ...], Field(strict=False),
-                    Field(min_length=1), AfterValidator(_unique)]  # fmt: skip
+Names = Annotated[tuple[Name, ...], Field(strict=False), AfterValidator(unique)]
+Owners = Annotated[tuple[Annotated[str, formed(OWNER, "an owner", "user:dana")], ...], Field(strict=False),
+                   AfterValidator(unique)]  # fmt: skip
+Actors = Annotated[tuple[Annotated[str, formed(ACTOR, "an actor", "agent:report-*")], ...], Field(strict=False),
+                   AfterValidator(unique)]  # fmt: skip
 
 
-class _Named(Strict):
-    """One entry of a section; `name` is its key there and cannot be written inside."""
-
-    name: Name
-
-
-class Person(_Named):
+class Person(Named):
     """A human, and under which accounts chat and issuers of tokens know them.
 
     `slack` is a user id, its workspace before it if need be; `teams` is the tenant's id and the Entra object id;
     `tokens` says by issuer which account there is theirs: whoever starts a job does not approve what it asks.
     """
 
-    email: Annotated[str, _formed(re.compile(r"[^@\s]+@[^@\s]+"), "an address", "dana@example.com")] | None = None
-    slack: Annotated[str, _formed(SLACK_USER, "a Slack user id", "U02ABCDEF")] | None = None
-    teams: Annotated[str, _formed(TEAMS_USER, "a Teams account", TEAMS_EXAMPLE)] | None = None
+    email: Annotated[str, formed(re.compile(r"[^@\s]+@[^@\s]+"), "an address", "dana@example.com")] | None = None
+    slack: Annotated[str, formed(SLACK_USER, "a Slack user id", "U02ABCDEF")] | None = None
+    teams: Annotated[str, formed(TEAMS_USER, "a Teams account", TEAMS_EXAMPLE)] | None = None
     tokens: Annotated[dict[Name, Text], Field(default={})]
 
     @property
@@ -113,7 +85,7 @@ class Person(_Named):
         return (self.slack.rpartition(":")[0] or None) if self.slack else None
 
 
-class Group(_Named):
+class Group(Named):
     """People who can fill a seat: those named, the members of a Slack user group, and whom a schedule names.
 
     `oncall`: true where its people are on call; a schedule's name (`[schedule.NAME]`) where those are its people whom
@@ -121,7 +93,7 @@ class Group(_Named):
     """
 
     people: Names = ()
-    slack: Annotated[str, _formed(SLACK_GROUP, "a Slack user group's id", "S02ABCDEF")] | None = None
+    slack: Annotated[str, formed(SLACK_GROUP, "a Slack user group's id", "S02ABCDEF")] | None = None
     oncall: Annotated[bool | str, BeforeValidator(_duty)] = False
 
     @property
@@ -130,7 +102,7 @@ class Group(_Named):
         return self.oncall if isinstance(self.oncall, str) else None
 
 
-class Issuer(_Named):
+class Issuer(Named):
     """A service that proves who a program is by signed tokens (OpenID Connect), such as a CI system.
 
     Attributes:
@@ -140,9 +112,9 @@ class Issuer(_Named):
         person: the claim that says which person there started the job.
     """
 
-    url: Annotated[str, _formed(HTTPS, "an issuer", "https://token.actions.githubusercontent.com")]
+    url: Annotated[str, formed(HTTPS, "an issuer", "https://token.actions.githubusercontent.com")]
     audience: Text
-    keys: Annotated[str, _formed(HTTPS, "an address", "https://token.example.com/keys")] | None = None
+    keys: Annotated[str, formed(HTTPS, "an address", "https://token.example.com/keys")] | None = None
     max_age: Duration = timedelta(hours=1)
     person: Text = "actor_id"
 
@@ -158,13 +130,13 @@ class Token(Strict):
         return all(isinstance(claims.get(name), str) and claims[name] in wanted for name, wanted in self.claims.items())
 
 
-class Schedule(_Named):
+class Schedule(Named):
     """An on-call schedule kept elsewhere: an address that says who is on call (docs/operating.md)."""
 
-    url: Annotated[str, _formed(HTTPS, "an address", "https://oncall.example.com/db")]
+    url: Annotated[str, formed(HTTPS, "an address", "https://oncall.example.com/db")]
 
 
-class Caller(_Named):
+class Caller(Named):
     """A program that may ask: its kind, the people answerable for it, and for whom it may speak.
 
     `token` lets it prove itself by a token of an issuer, in place of an API key.
@@ -185,32 +157,12 @@ class Caller(_Named):
         return Patterns(self.actors)
 
 
-class Account(_Named):
-    """A cloud account: AWS's 12 digits, and the environment that it is.
-
-    `tags` is the role that workers take to read its resources' tags; without one, no tag there is ever known.
-    """
-
-    id: Annotated[str, _formed(re.compile(r"\d{12}"), "an account id", "123456789012")]
-    environment: Text
-    tags: Annotated[str, _formed(ARN, "a role's ARN", "arn:aws:iam::123456789012:role/NAME")] | None = None
-
-
-class Role(_Named):
-    """An AWS base role behind an alias; `ceiling` is the most that any grant of it may hold (action patterns)."""
-
-    account: Name
-    arn: Annotated[str, _formed(ARN, "a role's ARN", "arn:aws:iam::123456789012:role/NAME")]
-    external_id: Text | None = None
-    ceiling: Ceiling
-
-
-class Place(_Named):
+class Place(Named):
     """Where cards are posted, and the groups that look there. `shared`: other organisations may be there as well."""
 
-    slack: Annotated[str, _formed(SLACK_CHANNEL, "a Slack channel's id", "C02ABCDEF")] | None = None
+    slack: Annotated[str, formed(SLACK_CHANNEL, "a Slack channel's id", "C02ABCDEF")] | None = None
     shared: bool = False
-    teams: Annotated[str, _formed(TEAMS_CHANNEL, "a Teams channel's id", "19:0a1b…@thread.tacv2")] | None = None
+    teams: Annotated[str, formed(TEAMS_CHANNEL, "a Teams channel's id", "19:0a1b…@thread.tacv2")] | None = None
     groups: Annotated[Names, Field(min_length=1)]
 
 
@@ -235,12 +187,30 @@ class Roster(Strict):
     groups: dict[str, Group] = Field(alias="group")
     callers: dict[str, Caller] = Field(alias="caller", default={})
     accounts: dict[str, Account] = Field(alias="account", default={})
+    providers: dict[str, Provider] = Field(alias="provider", default={})
     roles: dict[str, Role] = Field(alias="role", default={})
     places: dict[str, Place] = Field(alias="place", default={})
     issuers: dict[str, Issuer] = Field(alias="issuer", default={})
     schedules: dict[str, Schedule] = Field(alias="schedule", default={})
     delegations: Annotated[tuple[Delegation, ...], Field(strict=False)] = Field(alias="delegation", default=())
     slack: SlackRules = SlackRules()
+
+    @cached_property
+    def environments(self) -> Mapping[str, str]:
+        """Return where credentials lead, by the name that cards and rules use (accounts, providers): its environment.
+
+        No provider is named like an account.
+        """
+        accounts = {name: one.environment for name, one in self.accounts.items()}
+        return accounts | {name: one.environment for name, one in self.providers.items()}
+
+    def home_of(self, role: Role) -> str:
+        """Return the name of the account, or of the provider, that a role's credentials lead to."""
+        return role.provider if role.by_command else role.account
+
+    def account_of(self, role: Role) -> Account | None:
+        """Return the AWS account that a role lies in; None for one that executables mint."""
+        return None if role.by_command else self.accounts[role.account]
 
     @cached_property
     def _groups_of(self) -> Mapping[str, frozenset[str]]:

@@ -134,7 +134,7 @@ class Floor:
     def __init__(self, of: Town) -> None:
         self._queue = Queue(FLOOR_QUEUE, connection=redis.Redis.from_url(of.url), serializer=JSONSerializer)
         self._sts = client("sts", of.endpoint, of.prepared.minter.keys)  # type: ignore[arg-type]
-        self._policy = session_policy(_plan(), datetime.now(UTC) + timedelta(minutes=15))
+        self._policy = session_policy(plan(), datetime.now(UTC) + timedelta(minutes=15))
 
     def job(self) -> float:
         """Return the milliseconds from enqueueing a no-op job to its result."""
@@ -157,7 +157,8 @@ class Floor:
         return took_ms(began)
 
 
-def _plan() -> Plan:
+def plan() -> Plan:
+    """Return the plan of the floor: what an ask of `body` is minted as."""
     access = body(0)["access"]
     fields = {"provider": "aws", "role": "analytics", "role_arn": ROLE_ARN, "external_id": None}
     place = {"account": "prod-payments", "account_id": ACCOUNT, "environment": "prod", "ttl_seconds": 900}

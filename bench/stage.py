@@ -28,6 +28,7 @@ from bot.reading import Reader
 from countersign.ops.valkey import Server, embedded_valkey
 from tests.worlds.processes import Process, start
 from workers.alerts import LogAlerts
+from workers.lanes import Lane, Lanes
 from workers.leasing import advance
 from workers.policies import Policies, apply
 from workers.providers.dry_run import DryRunProvider
@@ -70,9 +71,11 @@ BODY: dict[str, Any] = {
 """An ask that waits for one person."""
 
 
-def body(number: int, *, provider: str = "dry_run", ttl_seconds: int = 900) -> dict[str, Any]:
+def body(
+    number: int, *, provider: str = "dry_run", ttl_seconds: int = 900, role: str = "analytics"
+) -> dict[str, Any]:  # fmt: skip
     """Return one ask that folds into no other."""
-    access = {"provider": provider, "role": "analytics", "actions": ["s3:GetObject"], "resources": [BODY["resource"]]}
+    access = {"provider": provider, "role": role, "actions": ["s3:GetObject"], "resources": [BODY["resource"]]}
     return BODY | {"parameters": {"number": number}, "ttl_seconds": ttl_seconds, "access": access}
 
 
@@ -120,9 +123,10 @@ async def opened(url: str) -> AsyncIterator[Store]:
         await store.aclose()
 
 
-async def apply_rules(store: Store, callers: int) -> None:
-    """Apply the demo's rules, with that many callers `bot-N` besides."""
+async def apply_rules(store: Store, callers: int, more: str = "") -> None:
+    """Apply the demo's rules, with that many callers `bot-N` besides, and `more` of a roster."""
     roster = (RULES / "countersign.toml").read_text() + "".join(CALLER.format(number) for number in range(callers))
+    roster += more
     await apply(store.records, policy=POLICY, roster=roster, by="bench", why="bench")
 
 
@@ -161,13 +165,22 @@ class House:
         return len(handout.items)
 
 
-async def open_house(store: Store, callers: int, now: Callable[[], datetime] | None = None) -> House:
-    """Apply the rules and return the house; `now` sets the dry-run provider's clock."""
-    await apply_rules(store, callers)
+async def open_house(
+    store: Store,
+    callers: int,
+    now: Callable[[], datetime] | None = None,
+    *,
+    more: str = "",
+    aws: Provider | None = None,
+) -> House:
+    """Apply the rules, with `more` of a roster, and return the house; `now` sets the dry-run provider's clock."""
+    await apply_rules(store, callers, more)
     policies = Policies(store.records, store.signals)
     await policies.refresh()
     dry: Provider = DryRunProvider(now) if now else DryRunProvider()
-    tools = Tools(store, policies, {"dry_run": dry}, sealer(DELIVERY.public_text), LogAlerts(), LEASE)
+    providers = {"dry_run": dry, **({"aws": aws} if aws else {})}
+    lanes = Lanes(lambda name: Lane(name, 128))  # nobody is sent away while the stage is set
+    tools = Tools(store, policies, providers, sealer(DELIVERY.public_text), LogAlerts(), LEASE, lanes=lanes)
     return House(store, make_desk(store, policies, Reader(store), Directory(policies)), tools)
 
 

@@ -13,12 +13,14 @@ from aiohttp import web
 from pydantic_core import to_json
 
 from approvers.errors import CountersignError
-from bot import health, intake, intake_audit, intake_grants, intake_policy, intake_stops, problems
+from bot import activities, health, intake, intake_audit, intake_grants, intake_policy, intake_stops, problems
 from bot.access import AccessLog
+from bot.activities import IntakeActivity
 from bot.behind import Behind
 from bot.deps import DEPS, Deps, make_deps
 from bot.gone import Gone
 from bot.health import Health, program_version
+from bot.hearing import keep_hearing
 from bot.intake import Intake
 from bot.intake_audit import IntakeAudit
 from bot.intake_grants import IntakeGrants
@@ -83,6 +85,7 @@ def api_routes(deps: Deps, described: Health) -> Sequence[Route]:
     return (
         *intake.routes(asked),
         *intake_grants.routes(IntakeGrants(deps)),
+        *activities.routes(IntakeActivity(deps.store.records, asked)),
         *intake_stops.routes(IntakeStops(deps)),
         *intake_audit.routes(IntakeAudit(deps, asked)),
         *intake_policy.routes(IntakePolicy(deps, asked)),
@@ -126,7 +129,7 @@ async def _running(deps: Deps, listeners: Sequence[Listener]) -> AsyncIterator[N
     loud = deps.settings.log_level == "debug"  # a line for each event is a tenth of all the work of an ask
     notifier = Notifier(deps.store, [*listeners, LogListener()] if loud else listeners)
     works = {"policies.follow": deps.policies.follow, "clock.watch": watch.run, "notifier.run": notifier.run}
-    works["schedules.watch"] = deps.schedules.watch
+    works |= {"schedules.watch": deps.schedules.watch, "hearing.keep": lambda: keep_hearing(deps.store.records)}
     try:
         async with kept_up(works):
             yield

@@ -14,14 +14,16 @@ from approvers import request as requests
 from approvers import watching
 from approvers.action import Action, action_digest
 from approvers.applying_ruling import check_not_ours
+from approvers.declared import actions_for
 from approvers.errors import NotEvaluated
 from approvers.facts import Facts
 from approvers.grant import Plan
 from approvers.ids import handle, request_id
+from approvers.lifetime import check_heartbeat
 from approvers.quick import made
 from approvers.request import Request, RequestState
 from approvers.roster import check_claims
-from approvers.ruling import ActionTable, Ruling, check_limits, default_ttl, gather, rule, ttl_for, unevaluated
+from approvers.ruling import Ruling, check_limits, default_ttl, gather, rule, ttl_for, unevaluated
 from bot.breaking import Breaking
 from bot.commits import NOTHING, submitted
 from bot.extending import Extending
@@ -29,6 +31,7 @@ from bot.histories import Histories
 from bot.identity import Identity
 from bot.tags import Tags
 from workers import logs
+from workers.data.levels import Levels
 from workers.policies import Rulebook
 from workers.providers.plans import plan
 from workers.stores import layout
@@ -45,7 +48,7 @@ class Asking:
     def __init__(
         self,
         records: Records,
-        levels: ActionTable,
+        levels: Levels,
         *,
         histories: Histories,
         tags: Tags,
@@ -67,7 +70,9 @@ class Asking:
         if who.by.iss != OPERATOR:
             check_not_ours(action)
         check_claims(book.roster, who.principal, action.actor.id, action.actor.on_behalf_of)
-        planned = plan(action, book.roster, ttl_for(book.policy, action.ttl_seconds)) if action.access else None
+        ttl = ttl_for(book.policy, action.ttl_seconds)
+        planned = plan(action, book.roster, ttl, self._levels) if action.access else None
+        check_heartbeat(action.heartbeat_seconds, planned)
         history = await self._histories.of(who.principal, action, planned, now)
         breaking = await self._breaking.look(book, who, action)
         extending = await self._extending.look(who, action, planned)
@@ -77,7 +82,7 @@ class Asking:
             caller=book.roster.caller(who.principal),
             plan=planned,
             policy=book.policy,
-            levels=self._levels,
+            levels=actions_for(planned, book.roster, self._levels),
             at=now,
             history=history.facts,
             tags=await self._tags.of(book, planned, action.resource, now),

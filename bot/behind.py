@@ -31,7 +31,7 @@ LAST_SECONDS = 3.0
 """How long what is being told may take to end when the process stops."""
 NO_NEWS = frozenset({"request.submitted", "request.escalated", "request.reminded", "request.consumed",
                      "request.reruled", "review.recorded", "card.refresh",
-                     "grant.claimed", "grant.collected"})  # fmt: skip
+                     "grant.claimed", "grant.collected", "grant.ending_soon", "grant.extended"})  # fmt: skip
 """Events after which there is nothing new to tell; many of them need not be read for that."""
 _log = logs.get_logger(__name__)
 

@@ -79,7 +79,8 @@ class Extending:
 def _check_within(plan: Plan, grant: Grant) -> None:
     """Refuse what is not a part of the grant's plan: more than that is another ask."""
     old, until = grant.plan, f"{grant.handle}, which ends {stamp(grant.ends_at)}" if grant.ends_at else grant.handle
-    if (plan.provider, plan.role_arn, plan.account_id) != (old.provider, old.role_arn, old.account_id):
+    same = (plan.provider, plan.account_id) == (old.provider, old.account_id)
+    if not same or old.role_arn not in (plan.role_arn, *plan.more_arns):  # it was minted on one of the alias's roles
         raise _no(f"{until}, is of role {old.role} in {old.account}, not {plan.role} in {plan.account}; {ANEW}",
                   "extends.role")  # fmt: skip
     actions = Patterns(name.lower() for name in old.actions)

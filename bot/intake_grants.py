@@ -1,10 +1,11 @@
-"""The intake API's grants: list what is live, collect a credential, give it back, take it away."""
+"""The intake API's grants: list what is live, collect a credential, beat for it, give it back, take it away."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel
@@ -22,7 +23,7 @@ from bot.intake import ANY, OVERSEERS, json_response
 from bot.problems import Problem
 from bot.reading import NotFound, View
 from bot.routes import Route
-from bot.wire import EmptyBody, GrantAnswer, GrantList, OpenCredential, RevokeBody, SealedCredential
+from bot.wire import EmptyBody, GrantAnswer, GrantList, OpenCredential, OpenEnvironment, RevokeBody, SealedCredential
 from workers.vault import ENCAPSULATED_BYTES, open_credential
 
 LONGEST_NAME = 200
@@ -41,7 +42,7 @@ class IntakeGrants:
         check_query(request, ("state", "actor"))
         state, actor = request.query.get("state", "ACTIVE"), request.query.get("actor")
         if state not in GrantState.__members__:
-            raise Malformed(f"state is one of {', '.join(GrantState)}", field="state")
+            raise Malformed(f"state is one of {', '.join(state for state in GrantState if state in LIVE)}", field="state")
         if GrantState(state) not in LIVE:
             raise NotBuilt("only grants that have not ended can be listed yet; read others by id", field="state")
         if actor is not None and not 0 < len(actor) <= LONGEST_NAME:
@@ -62,6 +63,11 @@ class IntakeGrants:
         await read_model(request, EmptyBody)
         return json_response(self._opened(await self._custody.collect(who, await self._id(request))))
 
+    async def heartbeat(self, request: web.Request, who: Identity) -> web.Response:
+        """Note that the grant's caller lives."""
+        await read_model(request, EmptyBody)
+        return json_response(grant_answer(await self._custody.beat(who, await self._id(request))))
+
     async def release(self, request: web.Request, who: Identity) -> web.Response:
         """End a grant because its caller is done."""
         await read_model(request, EmptyBody)
@@ -77,7 +83,7 @@ class IntakeGrants:
     async def _id(self, request: web.Request) -> str:
         return grant_of(await self._reader.by_handle(request.match_info["id"]))
 
-    def _opened(self, collected: Collected) -> dict[str, str]:
+    def _opened(self, collected: Collected) -> dict[str, Any]:
         grant, sealed = collected.grant, collected.ciphertext
         if grant.public_key is not None:
             return {
@@ -100,11 +106,14 @@ def _answer(view: View) -> web.Response:
 def routes(grants: IntakeGrants) -> Sequence[Route]:
     """Return the rows of the table that speak of grants."""
     caller: frozenset[Scope] = frozenset({"request"})
-    credential = {200: ("The credential; the same one each time, until it ends.", OpenCredential | SealedCredential)}
+    handed = OpenCredential | OpenEnvironment | SealedCredential
+    credential = {200: ("The credential; the same one each time, until it ends.", handed)}
     ended = ("not_your_grant", "grant_ended", "not_ready", "seal_broken", "no_delivery_key")
     changes = (
         Route("POST", "credential", grants.collect, "Collect the credential", caller, credential, EmptyBody,
               problems=ended),
+        Route("POST", "heartbeat", grants.heartbeat, "Say that its caller lives", caller, AS_IT_STANDS, EmptyBody,
+              problems=("not_your_grant", "grant_ended", "not_ready")),
         Route("POST", "release", grants.release, "Give a grant back early", caller, AS_IT_STANDS, EmptyBody,
               problems=("not_your_grant",)),
         Route("POST", "revoke", grants.revoke, "Take a grant away", frozenset({"review", "operate"}), AS_IT_STANDS,

@@ -24,11 +24,13 @@ from prometheus_client.registry import Collector
 
 from workers.stores.layout import BUCKETS_MS
 from workers.stores.port import Store, StoreError
+from workers.stores.rooms import RoomSeen, rooms_seen
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 COUNTERS = {
     "requests": ("state", "Requests by outcome; PENDING counts those that people were asked about."),
     "grants": ("state", "Grants opened, and by how they ended."),
+    "grant_life": ("what", "What happened to live grants: heartbeats, warnings, ends because nobody was there."),
     "reviews_refused": ("code", "Reviews that did not count."),
     "refused": ("code", "Asks and calls refused before they changed anything."),
     "alerts": ("kind", "Alerts raised."),
@@ -44,6 +46,12 @@ HISTOGRAMS = {
 }
 
 
+ROOMS = {
+    "denies": "Denies that stand on a base role, as last seen at AWS; it holds 59.",
+    "denies_needed": "Grants live on a base role, or holding a Deny there: all may have to be ended at once.",
+}
+
+
 @dataclass(frozen=True)
 class Reading:
     """Hold what was read for one scrape. `counts` is None when the store did not answer."""
@@ -52,18 +60,23 @@ class Reading:
     counts: Mapping[str, int] | None = None
     lags: Mapping[str, timedelta] | None = None
     ages: Mapping[str, timedelta] | None = None
+    rooms: Mapping[str, RoomSeen] | None = None
 
 
 async def read(store: Store, version: str) -> Reading:
     """Read the counters, lags and heartbeats; an absent store is a reading, too."""
     try:
-        counts, lags, beats, now = await asyncio.gather(
-            store.signals.counts(), store.due.lag(), store.signals.beats(), store.records.now()
+        counts, lags, beats, now, (rooms, _) = await asyncio.gather(
+            store.signals.counts(),
+            store.due.lag(),
+            store.signals.beats(),
+            store.records.now(),
+            rooms_seen(store.records),
         )
     except StoreError:
         return Reading(version)
     ages = {process: max(timedelta(), now - at) for process, at in beats.items()}
-    return Reading(version, counts, {str(lane): lag for lane, lag in lags.items()}, ages)
+    return Reading(version, counts, {str(lane): lag for lane, lag in lags.items()}, ages, rooms.roles)
 
 
 def render(reading: Reading) -> bytes:
@@ -96,6 +109,7 @@ class _Once(Collector):
         for name, index in (("requests_waiting", "waiting"), ("grants_live", "live")):
             size = reading.counts.get(f"size:{index}", 0)
             yield GaugeMetricFamily(f"countersign_{name}", f"Members of the index {index}.", value=size)
+        yield from _rooms(reading.rooms or {})
         yield _ages("due_lag_seconds", "lane", "How long the oldest overdue item has waited.", reading.lags)
         yield _ages("process_beat_age_seconds", "kind", "Since a process of this kind last beat.", reading.ages)
 
@@ -119,6 +133,15 @@ def _histogram(name: str, meaning: str, counts: Mapping[str, int]) -> Metric:
     family = HistogramMetricFamily(f"countersign_{name}", meaning)
     family.add_metric([], buckets, counts.get(f"{name}:sum_ms", 0) / 1000)
     return family
+
+
+def _rooms(rooms: Mapping[str, RoomSeen]) -> Iterator[Metric]:
+    """Show each base role's Denies, and how many it may come to need, of the 59 that it holds."""
+    for name, meaning in ROOMS.items():
+        family = GaugeMetricFamily(f"countersign_{name}", meaning, labels=["role", "arn"])
+        for arn, seen in sorted(rooms.items()):
+            family.add_metric([seen.role, arn], seen.denies if name == "denies" else seen.needed)
+        yield family
 
 
 def _ages(name: str, label: str, meaning: str, values: Mapping[str, timedelta] | None) -> Metric:

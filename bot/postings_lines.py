@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from approvers import card_after_review as after_words
 from approvers.card_words import outcome, status
 from approvers.grant import Grant, GrantState
+from approvers.lifetime import time_left
 from approvers.request import Request, RequestState
 from approvers.times import spell
 from approvers.waiting import left_at_reminder
@@ -32,15 +34,30 @@ def lines(request: Request, grant: Grant | None) -> Iterator[Line]:
             yield Line(key, said)
     if request.consumed_at:
         yield Line("used", f"Used at {request.consumed_at:%H:%M:%S} UTC.")
-    if grant is None:
-        return
+    if grant:
+        yield from _of_its_grant(request, grant)
+
+
+def _of_its_grant(request: Request, grant: Grant) -> Iterator[Line]:
     if grant.minted_at and grant.ends_at:
-        yield Line("live", f"Live since {grant.minted_at:%H:%M:%S}, until {grant.ends_at:%H:%M:%S} UTC.")
+        yield from _while_it_lives(grant, grant.minted_at, grant.ends_at)
+    if grant.flagged:
+        yield Line(f"flagged {grant.flag_points}", f"Monitoring saw {grant.flagged}")
     if grant.ending and grant.ending.early:
         ending = grant.model_copy(update={"state": GrantState.REVOKING, "trouble": None})
         yield Line("ending", status(request, ending))
     if grant.state in (GrantState.REVOKED, GrantState.FAILED):
         yield Line("ended", status(request, grant))
+    if grant.report:
+        yield Line("reported", grant.report)
+
+
+def _while_it_lives(grant: Grant, since: datetime, until: datetime) -> Iterator[Line]:
+    yield Line("live", f"Live since {since:%H:%M:%S}, until {until:%H:%M:%S} UTC.")
+    if grant.extended_as:
+        yield Line(f"extended {grant.extended_as}", f"Its work goes on as {grant.extended_as}; this one ends as said.")
+    if grant.warned_at:
+        yield Line("warned", f"Ends {until:%H:%M:%S} UTC, in {time_left(grant)}.")
 
 
 def _while_it_waits(request: Request) -> Iterator[Line]:

@@ -194,12 +194,18 @@ WORDS: Mapping[str, Callable[[Data], str]] = {
     "grant.lost": lambda _: "does not know whether minting worked, so revokes it.",
     "grant.overtaken": _with("does not mint it: {}", "failure"),
     "grant.ended": lambda _: "ends it, for its time is over. Next comes the proof.",
+    "grant.never_collected": lambda _: "ends it, for nobody collected the credential in time.",
+    "grant.heartbeat_lost": lambda _: "ends it, for its caller's heartbeat stopped.",
+    "grant.ending_soon": lambda data: f"warns that it ends {_clock(data.get('ends_at'))}.",
+    "grant.extended": lambda data: f"notes that its work goes on as {data['handle']}; this one ends as it would have.",
     "grant.release_requested": _asked_to_end("gives the credential back"),
     "grant.revoke_requested": _asked_to_end("revokes it"),
     "grant.kill_requested": _asked_to_end("kills it"),
     "grant.revoke_failed": _with("has no proof of the end yet, and will try again: {}", "trouble"),
     "grant.revoked": _revoked,
     "grant.collected": lambda _: "removes the Deny, for every session of it has expired.",
+    "grant.flagged": lambda data: f"sees what was not granted, {data['points']} points: {data['said']}.",
+    "grant.reported": lambda data: f"tells what was granted against what was used. {data['text']}",
     "credential.collected": lambda data: f"collects the credential {data['access_key_id']}.",
 }
 """What each kind of record says, continuing "NAME …"."""
@@ -212,6 +218,9 @@ BAD = frozenset(
         "grant.refused",
         "grant.lost",
         "grant.overtaken",
+        "grant.heartbeat_lost",
+        "grant.kill_requested",
+        "grant.flagged",
         "grant.revoke_failed",
     }
 )

@@ -160,9 +160,13 @@ class GrantAnswer(_Answer):
     resources: list[str]
     ttl_seconds: int
     extends: str | None
+    extended_by: Annotated[str | None, Field(description="The newest grant that goes on with its work.")]
+    heartbeat_seconds: Annotated[int | None, Field(description="It ends unless `/heartbeat` is called this often.")]
     break_glass: bool
     ends_at: AwareDatetime | None
     expiration: AwareDatetime | None
+    collect_by: Annotated[AwareDatetime | None, Field(description="It ends then, unless its credential is collected.")]
+    warned_at: Annotated[AwareDatetime | None, Field(description="When its coming end was told of.")]
     ending: EndingAnswer | None
     trouble: str | None
     failure: str | None
@@ -273,11 +277,19 @@ class OpenCredential(_Answer):
     principal: str
 
 
+class OpenEnvironment(_Answer):
+    """A credential of what is no AWS session, in the clear: the variables that its user's program reads."""
+
+    environment: dict[str, str]
+    expiration: AwareDatetime
+    principal: str
+
+
 class SealedCredential(_Answer):
     """A credential that only the caller's own key opens (HPKE: X25519, HKDF-SHA256, AES-128-GCM).
 
-    `sealed` is base64 of the encapsulated key (32 bytes, also given alone) and the ciphertext; `info` is
-    `countersign/1|GRANT|PRINCIPAL`.
+    Inside is the JSON of an `OpenCredential` or `OpenEnvironment`, but for the principal. `sealed` is base64 of the
+    encapsulated key (32 bytes, also given alone) and the ciphertext; `info` is `countersign/1|GRANT|PRINCIPAL`.
     """
 
     sealed: str

@@ -7,47 +7,51 @@ with countersign.Client.from_environ() as client:
 
 from __future__ import annotations
 
-from approvers.errors import CountersignError
-from countersign.approval import ArgumentsChanged, key_for, requires_approval
-from countersign.blocking import Client
-from countersign.client import AsyncClient
-from countersign.errors import (
-    BadAnswer,
-    BadSetting,
-    Cancelled,
-    CannotOpen,
-    Conflict,
-    Denied,
-    Expired,
-    GrantEnded,
-    InvalidRequest,
-    NotAllowed,
-    NotApproved,
-    NotBuiltYet,
-    NotFound,
-    NotJudged,
-    ProblemError,
-    ServerTrouble,
-    StillPending,
-    TooManyRequests,
-    Unauthenticated,
-    Unreachable,
-    outcome,
-)
-from countersign.models import (
-    Access,
-    Actor,
-    AfterReview,
-    Ask,
-    Credential,
-    Freeze,
-    Grant,
-    Proof,
-    Request,
-    Review,
-    Revocation,
-    Risk,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from approvers.errors import CountersignError
+    from countersign.approval import ArgumentsChanged, key_for, requires_approval
+    from countersign.blocking import Client
+    from countersign.client import AsyncClient
+    from countersign.errors import (
+        BadAnswer,
+        BadSetting,
+        Cancelled,
+        CannotOpen,
+        Conflict,
+        Denied,
+        Expired,
+        GrantEnded,
+        InvalidRequest,
+        NotAllowed,
+        NotApproved,
+        NotBuiltYet,
+        NotFound,
+        NotJudged,
+        ProblemError,
+        ServerTrouble,
+        StillPending,
+        TooManyRequests,
+        Unauthenticated,
+        Unreachable,
+        outcome,
+    )
+    from countersign.models import (
+        Access,
+        Actor,
+        AfterReview,
+        Ask,
+        Credential,
+        Freeze,
+        Grant,
+        Proof,
+        Request,
+        Review,
+        Revocation,
+        Risk,
+    )
 
 __all__ = [
     "Access",
@@ -90,3 +94,59 @@ __all__ = [
     "outcome",
     "requires_approval",
 ]
+
+_HOMES = {
+    "approvers.errors": ("CountersignError",),
+    "countersign.approval": ("ArgumentsChanged", "key_for", "requires_approval"),
+    "countersign.blocking": ("Client",),
+    "countersign.client": ("AsyncClient",),
+    "countersign.errors": (
+        "BadAnswer",
+        "BadSetting",
+        "Cancelled",
+        "CannotOpen",
+        "Conflict",
+        "Denied",
+        "Expired",
+        "GrantEnded",
+        "InvalidRequest",
+        "NotAllowed",
+        "NotApproved",
+        "NotBuiltYet",
+        "NotFound",
+        "NotJudged",
+        "ProblemError",
+        "ServerTrouble",
+        "StillPending",
+        "TooManyRequests",
+        "Unauthenticated",
+        "Unreachable",
+        "outcome",
+    ),
+    "countersign.models": (
+        "Access",
+        "Actor",
+        "AfterReview",
+        "Ask",
+        "Credential",
+        "Freeze",
+        "Grant",
+        "Proof",
+        "Request",
+        "Review",
+        "Revocation",
+        "Risk",
+    ),
+}
+"""Where each name is at home. It is loaded when asked for: an SDK's helper starts often, and needs none of them."""
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

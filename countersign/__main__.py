@@ -1,5 +1,5 @@
 """Let `python -m countersign` be the `countersign` command."""
 
-from countersign.cli import main
+from countersign.starting import main
 
 main()

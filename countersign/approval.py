@@ -8,7 +8,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -63,7 +63,8 @@ def requires_approval(
         key: the idempotency key (see `key_for`); without it each call asks anew, and giving up withdraws the request.
         parameters: what to send instead of all arguments, where some are secret or not JSON.
         timeout_seconds: how long to wait; left out, until the request is decided or expires.
-        fields: further fields of `Ask`: environment, ttl_seconds, actor, access, ticket …
+        fields: further fields of `Ask`: environment, ttl_seconds, actor, access, ticket … With `heartbeat_seconds` it
+            beats while the function runs; an async function must leave the event loop time for that.
 
     The decorated function raises `NotApproved` (Denied, Expired, Cancelled …), `ProblemError`, `Unreachable`; then it
     has not run.
@@ -141,7 +142,9 @@ async def _approved(client: AsyncClient, recipe: _Recipe, call: Arguments) -> As
         yield None
         return
     try:
-        yield await client.credential(request)
+        credential = await client.credential(request)
+        async with client.beating(request) if request.grant.heartbeat_seconds else nullcontext():
+            yield credential
     finally:
         with suppress(CountersignError):  # it ends by itself at its TTL; the function's own outcome matters more
             await asyncio.shield(client.release(request))

@@ -6,10 +6,15 @@ import asyncio
 import functools
 import os
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from countersign.client import AsyncClient, settings
+from countersign.address import settings
+from countersign.beating import Beating
+from countersign.client import AsyncClient
+from countersign.models import Grant, Request
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,10 +57,18 @@ class Client:
         """Close the connections and stop the thread; a second time does nothing."""
         if self._loop.is_closed():
             return
-        self.run(self.aio.close())
+        self.run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end(self) -> None:
+        """Close the connections, and let what other threads still wait for end: nobody will run this loop again."""
+        await self.aio.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others, timeout=GOODBYE_SECONDS) if others else None
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the client's loop and return what it returns; an interrupt cancels it and lets it end."""
@@ -75,14 +88,30 @@ class Client:
             ended.wait(GOODBYE_SECONDS)
             raise
 
+    @contextmanager
+    def beating(self, grant: Grant | Request, **told: Any) -> Iterator[Beating]:
+        """Beat in the background for as long as a `with` block lasts; what is `told` of it, `Beating` says."""
+        beating = self.aio.beating(grant, **told)
+        self.run(beating.__aenter__())
+        try:
+            yield beating
+        finally:
+            self.run(beating.__aexit__(None, None, None))
+
+    def now(self) -> datetime:
+        """Return the time by the server's clock, as far as its newest answer tells: `ends_at` is counted by it."""
+        return self.aio.now()
+
     request = _blocking(AsyncClient.request)
     get = _blocking(AsyncClient.get)
     wait = _blocking(AsyncClient.wait)
+    newer = _blocking(AsyncClient.newer)
     cancel = _blocking(AsyncClient.cancel)
     consume = _blocking(AsyncClient.consume)
     review = _blocking(AsyncClient.review)
     after_review = _blocking(AsyncClient.after_review)
     credential = _blocking(AsyncClient.credential)
+    heartbeat = _blocking(AsyncClient.heartbeat)
     release = _blocking(AsyncClient.release)
     revoke = _blocking(AsyncClient.revoke)
     requests = _blocking(AsyncClient.requests)

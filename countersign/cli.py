@@ -24,6 +24,7 @@ OPERATORS = {
     "apply": "Check and apply countersign.toml and policy.toml.",
     "policy": "Check and explain policy, and try a change before it counts.",
     "keys": "Make, list and revoke API keys.",
+    "aws": "Print Terraform or CloudFormation for the accounts of a roster.",
     "doctor": "Check what the processes need, and say what is missing.",
     "console": "Make a sign-in link for the console.",
     "slack": "Print the Slack app's manifest.",

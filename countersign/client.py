@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
@@ -16,6 +17,8 @@ from pydantic import ValidationError
 from approvers.ids import grant_of, request_of
 from approvers.targets import Target
 from countersign import delivery
+from countersign.address import settings
+from countersign.beating import Beating
 from countersign.errors import BadAnswer, BadSetting, CannotOpen, Conflict
 from countersign.models import Ask, Credential, Freeze, Grant, Request, Revocation
 from countersign.transport import Call, Transport
@@ -68,6 +71,10 @@ class AsyncClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.close()
+
+    def now(self) -> datetime:
+        """Return the time by the server's clock, as far as its newest answer tells: `ends_at` is counted by it."""
+        return datetime.now(UTC) + self._transport.ahead
 
     @property
     def base_url(self) -> str:
@@ -132,7 +139,7 @@ class AsyncClient:
             left = POLL_SECONDS if end is None else min(POLL_SECONDS, end - loop.time())
             if left <= 0:
                 return now
-            now = await self._next(now, left)
+            now = await self.newer(now, left)
         if now.approved and now.grant is None and now.receipt is None:
             now = await self.get(now, wait=RECEIPT_SECONDS)  # an action approval is settled when its receipt is there
         if on_answer:
@@ -141,8 +148,11 @@ class AsyncClient:
             self._keys.pop(now.id, None)
         return now
 
-    async def _next(self, seen: Request, seconds: float) -> Request:
-        """Poll once for a newer version; a server that answers early with nothing new is not asked in a tight loop."""
+    async def newer(self, seen: Request, seconds: float) -> Request:
+        """Poll once for a newer version of what was seen, for at most so long; what comes may be the same one.
+
+        A server that answers early with nothing new is not asked in a tight loop.
+        """
         loop = asyncio.get_running_loop()
         began = loop.time()
         now = await self.get(seen, wait=seconds, after=seen.version)
@@ -198,6 +208,18 @@ class AsyncClient:
         if principal is None:
             principal = (await self.get(request)).principal
         return self._open(request, str(answer["sealed"]), str(principal))
+
+    async def heartbeat(self, grant: str | Grant | Request, *, patience_seconds: float | None = None) -> Grant:
+        """Say that this caller lives: a grant with `heartbeat_seconds` ends early when it does not hear that in time.
+
+        `beating` does it in the background. A grant that has ended is a Conflict, `grant_ended`.
+        """
+        call = Call("POST", f"/v1/grants/{_grant_id(grant)}/heartbeat", {})
+        return _read(Grant, await self._transport.call(call, patience_seconds))
+
+    def beating(self, grant: Grant | Request, **told: Any) -> Beating:
+        """Beat in the background for as long as an `async with` lasts; what is `told` of it, `Beating` says."""
+        return Beating(self.heartbeat, grant, **told)
 
     async def release(self, grant: str | Grant | Request) -> Grant:
         """End a grant early because the work is done."""
@@ -265,21 +287,11 @@ class AsyncClient:
             raise BadAnswer("The sealed credential is not JSON.") from None  # its error would quote the secret
 
 
-def settings(environ: Mapping[str, str] = os.environ, url: str | None = None) -> tuple[str, str]:
-    """Return address and API key from the environment. Raises BadSetting that says what to export."""
-    address, key = url or environ.get("COUNTERSIGN_URL", ""), environ.get("COUNTERSIGN_API_KEY", "")
-    if not address:
-        raise BadSetting("COUNTERSIGN_URL is not set: export the server's address (or pass --url)", field="url")
-    if not key:
-        raise BadSetting("COUNTERSIGN_API_KEY is not set: export the key that `countersign keys new` printed")
-    return address, key
-
-
 def _read(model: type[M], answer: object) -> M:
     try:
         return model.model_validate(answer)
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
+        where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"]) or "a key"
         # The values stay out of the message, and the error out of its context: an answer may hold a secret.
         raise BadAnswer(f"The answer is not a {model.__name__.lower()}: {where} is missing or wrong.") from None
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from approvers.action import MAX_TTL_SECONDS, Access, ActionName, Actor, GrantId, Level, Resource, Token
+from approvers.environment import fault
 
 __all__ = [
     "Access", "Actor", "AfterReview", "Ask", "Credential", "Freeze", "Grant", "Proof", "Request", "Review",
@@ -55,6 +56,7 @@ class Ask(BaseModel):
     parameters: Annotated[dict[str, Any], AfterValidator(_json_only)] | None = None
     access: Access | None = None
     extends: GrantId | None = None
+    heartbeat_seconds: Annotated[int, Field(ge=10, le=3_600)] | None = None
     break_glass: bool = False
     public_key: str | None = None
 
@@ -108,7 +110,15 @@ class Proof(_Answer):
 
 
 class Grant(_Answer):
-    """One grant: who acts, with which role, until when, and how its end was proven."""
+    """One grant: who acts, with which role, until when, and how its end was proven.
+
+    Attributes:
+        extends: the grant whose work it goes on with; that one ends at its own time.
+        extended_by: the newest grant that goes on with its work.
+        heartbeat_seconds: how long its caller may be silent before it is ended (see `AsyncClient.beating`).
+        collect_by: when it is ended if nobody has collected its credential.
+        warned_at: when its end was warned of.
+    """
 
     id: str
     state: str
@@ -118,7 +128,11 @@ class Grant(_Answer):
     role: str | None = None
     ttl_seconds: int | None = None
     extends: str | None = None
+    extended_by: str | None = None
+    heartbeat_seconds: int | None = None
     break_glass: bool = False
+    collect_by: datetime | None = None
+    warned_at: datetime | None = None
     ends_at: datetime | None = None
     ending: dict[str, Any] | None = None
     trouble: str | None = None
@@ -201,15 +215,29 @@ class Request(_Answer):
 
 
 class Credential(_Answer):
-    """Hold an AWS credential; its repr and its JSON say nothing secret."""
+    """Hold a credential; its repr and its JSON say nothing secret.
 
-    access_key_id: str
-    secret_access_key: str = Field(repr=False, exclude=True)
-    session_token: str = Field(repr=False, exclude=True)
+    `environment`: of what is no AWS session, the variables that its user's program reads; the keys are empty then.
+    """
+
+    access_key_id: str = ""
+    secret_access_key: str = Field(default="", repr=False, exclude=True)
+    session_token: str = Field(default="", repr=False, exclude=True)
     expiration: datetime | None = None
+    environment: dict[str, str] | None = Field(default=None, repr=False, exclude=True)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.environment is None and not (self.access_key_id and self.secret_access_key and self.session_token):
+            raise ValueError("three keys, or the variables of what is no AWS session")
+        if self.environment is not None and (why := fault(self.environment)):
+            raise ValueError(f"the credential brings {why}")
+        return self
 
     def environ(self) -> dict[str, str]:
-        """Return the variables that AWS SDKs and the AWS command line read."""
+        """Return the variables that AWS SDKs and the AWS command line read, or those of what is no AWS session."""
+        if self.environment is not None:
+            return dict(self.environment)
         return {
             "AWS_ACCESS_KEY_ID": self.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.secret_access_key,

@@ -1,8 +1,9 @@
 """Run a command with a credential that exists only while it runs: ask, wait, run, release.
 
-Whatever ends this process short of SIGKILL, the grant is released: in `finally`, and on SIGTERM, SIGINT and SIGHUP,
-which COMMAND gets first. Interrupted while waiting, the request is withdrawn. The secret goes into COMMAND's
-environment and nowhere else.
+Whatever ends this process short of SIGKILL, all its grants are released: in `finally`, and on SIGTERM, SIGINT and
+SIGHUP, which COMMAND gets first. After a SIGKILL the heartbeat stops, and the grant ends by that. Interrupted while
+waiting, the request is withdrawn. The secret goes into COMMAND's environment and nowhere else; with `extend`, to
+whatever COMMAND starts as its AWS profile's helper (see `handing`).
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from approvers.errors import CountersignError
+from countersign.asking import Asking
 from countersign.client import AsyncClient
-from countersign.errors import CANCELLED, Conflict, outcome
-from countersign.models import Ask, Credential, Request
+from countersign.errors import CANCELLED, CannotOpen
+from countersign.extending import Extending
+from countersign.handing import IDENTITY, Handing
+from countersign.lineage import Lineage
+from countersign.models import Ask, Credential
+from countersign.pulse import Pulse
 from countersign.status import Status
 
 BEFORE_COMMAND = 120
@@ -27,7 +33,6 @@ BEFORE_COMMAND = 120
 ENDED_UNDER_IT = 127
 GRACE_SECONDS = 5.0
 """How long COMMAND may clean up after a signal before its credential is taken away; it may go on without."""
-GOODBYE_SECONDS = 10.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 OTHER_IDENTITY = (
     "AWS_PROFILE",
@@ -40,19 +45,27 @@ OTHER_IDENTITY = (
 
 @dataclass
 class Run:
-    """One run of one command under one request."""
+    """One run of one command under one request, and with `extend` under those that go on with it."""
 
     client: AsyncClient
     ask: Ask
     command: Sequence[str]
     status: Status
     idempotency_key: str | None = None
-    _request: Request | None = field(default=None, init=False)
-    _posting: asyncio.Task[Request] | None = field(default=None, init=False)
+    extend: bool = False
     _stopped_by: int | None = field(default=None, init=False)
-    _released: bool = field(default=False, init=False)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _process: asyncio.subprocess.Process | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Prepare what the run holds."""
+        self._asking = Asking(self.client, self.ask, self.status.show, self.idempotency_key)
+        self._lineage = Lineage(self.client, self.status.say)
+        self._pulse = Pulse(self.client, self._lineage, self.status.say, self.command[0], warns=not self.extend)
+        self._extending = Extending(
+            self.client, self.ask, self._lineage, self.status, key=self.idempotency_key, on_new=self._pulse.begin
+        )
+        self._handing = Handing(self._lineage.handed) if self.extend else None
 
     async def to_end(self) -> int:
         """Return the exit code: COMMAND's own, or 127 if the credential ended under it; 121 or 125 if it never started.
@@ -68,14 +81,25 @@ class Run:
             if shutil.which(self.command[0]) is None:
                 self.status.say(f"there is no command {self.command[0]!r}; nobody was asked")
                 return BEFORE_COMMAND + 1
-            with self.status:
-                credential, code = await self._unless_stopped()
-            if code is None and self._stopped_by is not None:  # in the moment between the two
-                code = await self._withdraw()
-            return code if code is not None else await self._under_grant(credential)
+            async with AsyncExitStack() as stack:
+                if self._handing is not None:
+                    try:
+                        await stack.enter_async_context(self._handing)
+                    except OSError as error:
+                        self.status.say(f"--extend needs a private folder for a socket ({error.strerror or error}): "
+                                        "set TMPDIR to one with a short path; nobody was asked")  # fmt: skip
+                        return BEFORE_COMMAND + 1
+                return await self._asked_and_run()
         finally:
             for number in handled:
                 loop.remove_signal_handler(number)
+
+    async def _asked_and_run(self) -> int:
+        with self.status:
+            credential, code = await self._unless_stopped()
+        if code is None and self._stopped_by is not None:  # in the moment between the two
+            code = await self._withdraw()
+        return code if code is not None else await self._under_grant(credential)
 
     def _on_signal(self, number: int) -> None:
         self._stopped_by = number
@@ -96,58 +120,44 @@ class Run:
         try:
             return getting.result(), None
         except CountersignError:
-            if self._request is not None and self._request.approved:
-                await self._release()
+            await self._lineage.release()
             raise
 
     async def _get_ready(self) -> Credential | None:
-        self._posting = asyncio.ensure_future(self.client.request(self.ask, idempotency_key=self.idempotency_key))
-        self._note(await asyncio.shield(self._posting))
-        assert self._request is not None
-        self._note(await self.client.wait(self._request, on_answer=self._note))
-        if (trouble := outcome(self._request)) is not None:
-            raise trouble
-        if self._request.grant is None:
-            await self.client.consume(self._request)
+        request = await self._asking.settled()
+        if (held := self._lineage.hold(request)) is None:
+            await self.client.consume(request)
             return None
-        return await self.client.credential(self._request)
-
-    def _note(self, request: Request) -> None:
-        self._request = request
-        self.status.show(request)
+        held.credential = await self.client.credential(request)
+        if self.extend and held.credential.environment is not None:
+            raise CannotOpen(f"The credential of {request.label} is variables, which cannot be extended under a command"
+                             " that runs: run it without --extend.")  # fmt: skip
+        return held.credential
 
     async def _withdraw(self) -> int:
         """Take the ask back after a signal; if the approval was faster, give the grant back."""
-        try:
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                if self._request is None and self._posting is not None:
-                    self._request = await self._posting
-                if self._request is None:
-                    return BEFORE_COMMAND + CANCELLED
-                try:
-                    self._request = await self.client.cancel(self._request)
-                    self.status.say(f"{self._request.label} is withdrawn; nothing was run")
-                except Conflict:
-                    self._request = await self.client.wait(self._request)
-                    await self._release()
-        except (CountersignError, TimeoutError):
-            if self._posting is not None:
-                self._posting.cancel()
-            self.status.say("stopped, but the request could not be withdrawn; it expires by itself")
+        if not self._lineage.holds:
+            self._lineage.hold(await self._asking.withdraw(self.status.say))
+        await self._lineage.release()
         return BEFORE_COMMAND + CANCELLED
 
     async def _under_grant(self, credential: Credential | None) -> int:
         try:
-            code = await self._run_command(child_environ(credential))
-            if code != 0 and self._stopped_by is None and credential is not None and await self._ended():
-                return ENDED_UNDER_IT
+            if credential is not None:
+                await self._pulse.begin(self._lineage.newest)
+                if self.extend:
+                    self._extending.start()
+            code = await self._run_command(child_environ(credential, handing=self._handing))
+            if code != 0 and self._stopped_by is None and credential is not None:
+                await self._pulse.stop()
+                if await self._lineage.over(self.command[0]):
+                    return ENDED_UNDER_IT
             return code
         except OSError as error:
             self.status.say(f"{self.command[0]} cannot be started: {error.strerror or error}")
             return BEFORE_COMMAND + 1
         finally:
-            if credential is not None:
-                await self._release()
+            await self._give_back()
 
     async def _run_command(self, environ: Mapping[str, str]) -> int:
         self._process = await asyncio.create_subprocess_exec(*self.command, env=environ)
@@ -160,59 +170,28 @@ class Run:
         if not exited.done():
             await asyncio.wait({exited}, timeout=GRACE_SECONDS)
             if not exited.done():
-                await self._release()
+                await self._give_back()
         code = await exited
         return 128 - code if code < 0 else code
 
-    async def _ended(self) -> bool:
-        """Tell whether the grant ended while COMMAND ran, and say why."""
-        assert self._request is not None
-        try:
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                now = await self.client.get(self._request)
-                if _at_its_end(now):  # the worker may be a moment behind the clock
-                    now = await self.client.get(now, wait=3, after=now.version)
-        except (CountersignError, TimeoutError):
-            return False
-        if now.grant is None or now.grant.active:
-            return False
-        self._released = True
-        ending = now.grant.ending or {}
-        words = ": ".join(str(ending[name]) for name in ("by", "reason") if ending.get(name))
-        why = f"{ending.get('cause', now.grant.state)}" + (f" by {words}" if words else "")
-        self.status.say(f"the credential ended while {self.command[0]} ran ({why})")
-        return True
-
-    async def _release(self) -> None:
-        """Give the grant back, once; if that fails, say when it ends by itself."""
-        if self._released or self._request is None or self._request.grant is None or self._request.grant.over:
-            return
-        self._released = True
-        try:
-            async with asyncio.timeout(GOODBYE_SECONDS):
-                await self.client.release(self._request)
-            self.status.say(f"{self._request.label} is released")
-        except Conflict:
-            pass  # it has ended already, which is what was wanted
-        except (CountersignError, TimeoutError) as error:
-            ends = self._request.grant.ends_at
-            until = f" at {ends.astimezone(UTC):%H:%M:%S} UTC" if ends else ""
-            self.status.say(f"could not release ({error or 'timeout'}); the credential ends by itself{until}")
+    async def _give_back(self) -> None:
+        """Leave nothing live: no beat, no extension that is still asked for, no grant."""
+        await self._pulse.stop()
+        for failed in await asyncio.gather(self._extending.stop(), self._lineage.release(), return_exceptions=True):
+            if failed is not None:
+                raise failed
 
 
-def child_environ(credential: Credential | None, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return COMMAND's environment: ours, with the credential in place of any other AWS identity."""
-    if credential is None:
-        return dict(environ)
+def child_environ(
+    credential: Credential | None, environ: Mapping[str, str] = os.environ, handing: Handing | None = None
+) -> dict[str, str]:
+    """Return COMMAND's environment: ours, with the credential (or what hands it over) for any other AWS identity."""
+    if credential is None or credential.environment is not None:  # the last is no AWS identity, and replaces none
+        return {**environ, **(credential.environ() if credential else {})}
     kept = {name: value for name, value in environ.items() if name not in OTHER_IDENTITY}
-    return {**kept, **credential.environ()}
-
-
-def _at_its_end(request: Request) -> bool:
-    grant = request.grant
-    if grant is None or not grant.active or grant.ends_at is None:
-        return False
-    return (grant.ends_at - datetime.now(UTC)).total_seconds() < 3
+    if handing is None:
+        return {**kept, **credential.environ()}
+    return {**{name: value for name, value in kept.items() if name not in IDENTITY}, **handing.environ()}
 
 
 def _ignored(number: int) -> bool:

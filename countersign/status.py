@@ -21,6 +21,7 @@ from rich.text import Text
 
 from approvers.narrowing import difference
 from approvers.times import spell
+from countersign.address import harmless
 from countersign.models import AfterReview, Grant, Request
 
 HEARTBEAT_SECONDS = 55.0
@@ -90,6 +91,7 @@ class LiveStatus:
         self._spinner = Spinner("dots", "asking")
         self._request: Request | None = None
         self._last = ""
+        self._over = False
         self._live = Live(
             console=self._console,
             get_renderable=self._render,
@@ -107,15 +109,19 @@ class LiveStatus:
     ) -> None:
         """Clear the line, so that COMMAND has the terminal to itself."""
         self._live.__exit__(kind, error, trace)
+        self._over = True
 
     def say(self, text: str) -> None:
         """Print a line above the one that lives."""
         self._console.print(Text(f"countersign: {harmless(text)}"))
 
     def show(self, request: Request) -> None:
-        """Let the line show this answer from now on; the last one stays when the line goes."""
+        """Let the line show this answer from now on; the last one stays when the line goes.
+
+        Once the line is gone, COMMAND has the terminal: then what changes is a line that stays.
+        """
         self._request = request
-        if request.settled and (line := standing(request)) != self._last:
+        if (request.settled or self._over) and (line := standing(request)) != self._last:
             self._last = line
             self.say(line)
 
@@ -144,11 +150,6 @@ def time_left(request: Request, now: datetime | None = None) -> str:
         return ""
     left = request.expires_at - (now or datetime.now(UTC))
     return spell(left) if left.total_seconds() > 0 else "no time"
-
-
-def harmless(text: str) -> str:
-    """Return text with a space for each character that moves the cursor, hides or reorders: control, bidi and such."""
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _asked(request: Request) -> str:

@@ -12,13 +12,15 @@ import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 
 from approvers.errors import CountersignError, Malformed
-from countersign.errors import BadAnswer, BadSetting, ProblemError, Unreachable, problem
+from countersign.address import check_key, check_url
+from countersign.clock import clock_ahead
+from countersign.errors import BadAnswer, ProblemError, Unreachable, problem
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 15.0
@@ -50,7 +52,7 @@ class _Later(Exception):
 
 
 class Transport:
-    """Own the connection pool, the address and the key."""
+    """Own the connection pool, the address and the key. `ahead`: how much the server's clock is ahead of ours."""
 
     def __init__(self, base_url: str, api_key: str, patience_seconds: float) -> None:
         """Check address and key; nothing is opened before the first call."""
@@ -58,6 +60,7 @@ class Transport:
         self._authorization = f"Bearer {check_key(api_key)}"
         self._patience = patience_seconds
         self._heard = False
+        self.ahead = timedelta()
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -118,6 +121,7 @@ class Transport:
                 raise _Later(lost) from error
             raise Unreachable(f"{lost.detail} Whether the call arrived is unknown; take it as a no.") from error
         self._heard = self._heard or response.status not in UNAVAILABLE
+        self.ahead = clock_ahead(response.headers.get("Date"), self.ahead)
         return _read(response, body)
 
 
@@ -129,23 +133,6 @@ def encode(body: Mapping[str, Any] | None) -> bytes | None:
         return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (ValueError, TypeError) as error:
         raise Malformed(f"the body has no JSON form: {error}") from error
-
-
-def check_url(url: str) -> str:
-    """Return the address without a trailing slash. Raises BadSetting with the remedy."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise BadSetting(f"{url!r} is no address: write it like https://countersign.example.com", field="url")
-    if parts.username or parts.password:
-        raise BadSetting("the address may hold no user or password: the key goes into COUNTERSIGN_API_KEY", field="url")
-    return url.rstrip("/")
-
-
-def check_key(key: str) -> str:
-    """Return the API key if it can be one. Raises BadSetting that does not repeat it."""
-    if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise BadSetting("COUNTERSIGN_API_KEY is empty or holds characters that no key has", field="api_key")
-    return key
 
 
 def _read(response: aiohttp.ClientResponse, body: bytes) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from approvers.machine import Table
 from approvers.request import REQUEST_EVENTS, REQUEST_TABLE, SUBMIT
 from bot.commands import Command, Commands
 from bot.deps import make_deps
-from bot.metrics import COUNTERS, HISTOGRAMS
+from bot.metrics import COUNTERS, HISTOGRAMS, ROOMS
 from countersign.ops.manifest import COMMAND, EVENTS, MATCH_EMAIL, SCOPES
 from countersign.ops.teamsapp import PERMISSIONS
 from tests.docs.policy_pages import PAGES
@@ -25,9 +25,11 @@ from workers.providers import documents
 from workers.stores.memory import memory_store
 
 ROOT = Path(__file__).parents[1]
-FILES = ("README.md", "docs/aws.md", "docs/operating.md", "docs/policy.md", "docs/slack.md", "docs/teams.md")
+FILES = ("README.md", "docs/aws.md", "docs/callers.md", "docs/operating.md", "docs/policy.md", "docs/slack.md",
+         "docs/teams.md")  # fmt: skip
 ACCOUNT = "123456789012"
 MINTER = f"arn:aws:iam::{ACCOUNT}:role/countersign-minter"
+WORKER_REVOKER = "arn:aws:iam::999999999999:role/countersign-worker-revoker"
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/countersign-boundary"
 _BLOCK = re.compile(r"(<!-- table: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
@@ -49,6 +51,7 @@ def settings() -> str:
 def figures() -> str:
     rows = [(f"`countersign_{name}_total{{{label}}}`", meaning) for name, (label, meaning) in COUNTERS.items()]
     rows += [(f"`countersign_{name}`", meaning) for name, meaning in HISTOGRAMS.items()]
+    rows += [(f"`countersign_{name}{{role, arn}}`", meaning) for name, meaning in ROOMS.items()]
     return _table(("Metric", "Meaning"), rows)
 
 
@@ -91,6 +94,14 @@ def revoker() -> str:
     return _json(documents.revoker_policy(ACCOUNT, BOUNDARY))
 
 
+def revoker_trust() -> str:
+    return _json(documents.revoker_trust_policy(WORKER_REVOKER))
+
+
+def revoker_caller() -> str:
+    return _json(documents.revoker_caller_policy())
+
+
 def tags_role() -> str:
     return _json(documents.tags_policy())
 
@@ -120,6 +131,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "trust": trust,
     "minter": minter,
     "revoker": revoker,
+    "revoker-trust": revoker_trust,
+    "revoker-caller": revoker_caller,
     "revocation": revocation,
     "tags-role": tags_role,
     "tags-trust": tags_trust,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from bench import __main__ as everything
-from bench import due, growth, intake, memory, mint, rules, simulate, slack, teams
+from bench import due, ends, growth, intake, memory, mint, revoke, revoke_all, rules, simulate, slack, teams
+from bench.live import ground
 from bench.stage import at, table, valkey
 
 
@@ -43,6 +45,33 @@ def test_due():
     assert ours.ended
     assert len(rq.proven) == 10
     assert all(-0.5 < late < 30 for late in [*ours.ended, *rq.ended])
+
+
+def test_the_ends():
+    """Revocations one by one, all at once, and ends by time: side by side, for each mostly waits for its processes."""
+
+    def one_by_one() -> tuple[list[float], list[float]]:
+        with ground() as of:
+            return asyncio.run(revoke.measure(of, 1))
+
+    def all_at_once() -> tuple[revoke_all.Ended, revoke_all.Ended]:
+        with ground(2) as of:
+            floor = revoke_all.bare(of, revoke_all.plans_of(of, 4))
+            return floor, asyncio.run(revoke_all.product(of, 4, 60))
+
+    def by_time() -> due.Late:
+        with valkey() as (server, out):
+            asyncio.run(ends.timers(server.url, 4, timedelta(seconds=0.1)))
+            brief = (10, timedelta(seconds=1), timedelta(seconds=5))
+            return asyncio.run(ends.measure(server.url, out, *brief))[0]
+
+    with ThreadPoolExecutor(3) as pool:
+        running = [pool.submit(one) for one in (one_by_one, all_at_once, by_time)]
+        (took, bare), (floor, ended), late = (one.result() for one in running)
+    assert [len(took), len(bare)] == [1, 1]
+    assert [len(floor.proofs), len(ended.proofs), len(ended.own)] == [4, 4, 4]
+    assert [len(late.ended), len(late.proven)] == [10, 10]
+    assert all(-0.5 < one < 30 for one in [*late.ended, *late.proven])
 
 
 def test_memory():
@@ -105,6 +134,9 @@ def test_everything_is_listed_and_each_can_be_run_alone(capfd: pytest.CaptureFix
         "teams",
         "simulate",
         "rules",
+        "revoke",
+        "revoke_all",
+        "ends",
     }
     assert everything.main(["growth", "--small", "5", "--large", "10", "--commits", "2"]) == 0
     assert "| **ratio** |" in capfd.readouterr().out

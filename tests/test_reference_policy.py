@@ -46,7 +46,7 @@ def ruled(case: dict[str, Any]) -> Ruling:
     body = {**told, "action": access["actions"][0], "resource": access["resources"][0], "access": access,
             "actor": {name: value for name, value in who.items() if value}}  # fmt: skip
     action = parse_action(to_json(body), rfc8785.dumps)
-    planned = plan(action, roster, ttl_for(policy, action.ttl_seconds))
+    planned = plan(action, roster, ttl_for(policy, action.ttl_seconds), load_levels())
     first, asked = case.get("first_time", False), case.get("asked_in_ten_minutes", 1)
     new = tuple(sorted(one.lower() for one in access["actions"])) if first else ()
     counts = tuple(asked if WINDOWS.index(one) >= WINDOWS.index("10m") else 1 for one in WINDOWS)

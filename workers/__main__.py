@@ -1,17 +1,21 @@
-"""Run one worker: `python -m workers`. Jobs run in this process, one after the other; start as many as you need."""
+"""Run one worker: `python -m workers`. Its items run in this process, many at a time; start as many as you need.
+
+RQ has the main thread, where signals arrive; everything else happens in one event loop in a thread of its own.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from contextlib import AsyncExitStack
 
 from workers import jobs, logs
+from workers.carrying import Background
 from workers.config import ConfigurationError, load
 from workers.queue import work
 from workers.settings import Settings
 from workers.stores.port import StoreError
+from workers.tools import Tools
 from workers.wiring import open_tools
 
 _log = logs.get_logger(__name__)
@@ -26,22 +30,26 @@ def main() -> int:
         return 2
     logs.configure("worker", settings.log_level)
     resources = AsyncExitStack()
-    with asyncio.Runner() as runner:
+    with Background() as loop:
         try:
-            tools = runner.run(resources.enter_async_context(open_tools(settings, with_providers=True)))
-            jobs.install(runner, tools)
-            _serve(settings)
+            tools = loop.wait(resources.enter_async_context(open_tools(settings, with_providers=True)))
+            _serve(settings, loop, tools)
         except StoreError as error:
             _log.error("worker.refused", why=str(error))
             return 1
         finally:
-            runner.run(resources.aclose())
+            loop.wait(resources.aclose())
     return 0
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, loop: Background, tools: Tools) -> None:
+    carrier = jobs.install(loop, tools)
     _log.info("worker.started", pid=os.getpid(), providers=list(settings.providers))
-    work(settings.queue_url)
+    try:
+        work(settings.queue_url)
+    finally:
+        loop.wait(carrier.settle(tools.lease))  # what is in hand is finished, or comes back by its lease
+        loop.wait(tools.lanes.settle())
     _log.info("worker.stopped")
 
 

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource
 
 from approvers.errors import CountersignError
+from workers.providers import command_files
 from workers.settings import PREFIX, About, Settings, is_loopback
 
 __all__ = ["ConfigurationError", "Process", "Row", "Settings", "describe", "is_loopback", "load"]
@@ -64,6 +65,8 @@ def load(environ: Mapping[str, str], process: Process = "command") -> Settings:
         # `from None`: pydantic's own text would repeat nothing secret, but a traceback with two errors helps nobody.
         raise ConfigurationError(faults + [_fault(item) for item in error.errors(include_input=False)]) from None
     faults += _missing(settings, process) + _contradictions(settings)
+    if process == "worker" and settings.commands_dir:
+        faults += [f"COUNTERSIGN_COMMANDS_DIR: {fault}" for fault in command_files.faults(settings.commands_dir)]
     if faults:
         raise ConfigurationError(faults)
     return settings

@@ -1,17 +1,19 @@
 """End a grant at the provider, and write REVOKED only with proof.
 
 An early end writes the Deny and asks the provider three times; an end by time writes nothing and shows that AWS itself
-refuses. Whatever is not proof keeps the grant REVOKING, is tried again with backoff for ever, and becomes an alert.
+refuses. What has no clock of its own is ended by us at its time, too; what cannot be ended early is left alone until
+then. Whatever is not proof keeps the grant REVOKING, is tried again with backoff for ever, and becomes an alert.
 """
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 from approvers import grant as grants
-from approvers.grant import ALERT_AFTER_ATTEMPTS, Grant, GrantState, Proof, ProofKind, collect_at, proof_wanted
-from workers.providers.port import Handle, ProofOutcome, ProviderError, Reading
+from approvers.grant import ALERT_AFTER_ATTEMPTS, Grant, GrantState, Proof, ProofKind, collect_at
+from approvers.proving import may_be_minting, proof_wanted, revoke_wanted
+from workers.providers.port import ProofOutcome, ProviderError, Reading
+from workers.rooms import end_within_room, handle_of
 from workers.stores.port import Attempt, Commit
 from workers.tools import Tools, move
 
@@ -20,21 +22,25 @@ PATIENT_ATTEMPTS = 9
 
 
 async def prove(tools: Tools, attempt: Attempt, grant: Grant) -> str:
-    """Make one attempt to end a REVOKING grant and to show it."""
+    """Make one attempt to end a REVOKING grant and to show it, when its account has a turn for it."""
     kind = proof_wanted(grant)
-    handle = _handle(grant)
+    handle = handle_of(tools, grant)
     deny_written = False
     try:
         provider = tools.provider(grant.plan.provider)
-        if kind is ProofKind.PROBE_DENIED:
-            await asyncio.to_thread(provider.revoke, handle)
-            deny_written = True
-        reading = await asyncio.to_thread(provider.verify, handle, kind)
+        async with tools.lanes.of(grant.plan).turn():
+            if revoke_wanted(grant):
+                await end_within_room(tools, provider, handle)
+                deny_written = True
+            reading = await tools.ask(grant.plan, provider.verify, handle, kind)
     except ProviderError as error:
         return await _failed(tools, attempt, grant, str(error), deny_written, alarming=True)
     if reading.outcome is not ProofOutcome.PROVEN:
         alarming = kind is not ProofKind.EXPIRED or grant.attempts >= PATIENT_ATTEMPTS
         return await _failed(tools, attempt, grant, reading.detail, deny_written, alarming=alarming)
+    if may_be_minting(grant, await tools.store.records.now(), tools.lease):
+        why = "a mint of it may still be under way; it is asked again once that is impossible"
+        return await _failed(tools, attempt, grant, why, deny_written, alarming=False)
     proof = await _proof(tools, grant, kind, reading)
     return await move(tools, attempt, "proven", lambda one, _: grants.proven(one, proof, deny_written=deny_written))
 
@@ -49,7 +55,9 @@ async def collect(tools: Tools, attempt: Attempt, grant: Grant) -> str:
         await tools.store.records.commit(Commit(at=now, attempt=attempt, due={attempt.member: collect_at(grant)}))
         return "too early to collect"
     try:
-        await asyncio.to_thread(tools.provider(grant.plan.provider).collect, _handle(grant))
+        provider = tools.provider(grant.plan.provider)
+        async with tools.lanes.of(grant.plan).turn():
+            await tools.ask(grant.plan, provider.collect, handle_of(tools, grant))
     except ProviderError as error:
         await tools.alert("collect_failed", grant, f"The Deny of {grant.id} could not be removed: {error}")
         later = now + timedelta(minutes=1)
@@ -72,8 +80,8 @@ async def _failed(
 async def _proof(tools: Tools, grant: Grant, kind: ProofKind, reading: Reading) -> Proof:
     """Put the first refusal onto the store's clock, and count the seconds from the request for the end."""
     assert grant.ending is not None
-    skew = await tools.store.records.now() - datetime.now(UTC)
-    at = (reading.first_refused_at or datetime.now(UTC)) + skew
+    here = reading.read_at or datetime.now(UTC)
+    at = await tools.store.records.now() - (here - (reading.first_refused_at or here))
     took = max(timedelta(), at - grant.ending.requested_at)
     return Proof(
         kind=kind,
@@ -83,7 +91,3 @@ async def _proof(tools: Tools, grant: Grant, kind: ProofKind, reading: Reading) 
         asked=reading.asked,
         detail=reading.detail,
     )
-
-
-def _handle(grant: Grant) -> Handle:
-    return Handle(grant.id, grant.plan, grant.ends_at, grant.expiration)

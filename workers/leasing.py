@@ -7,28 +7,36 @@ grant is still MINTING; otherwise it is dropped, and the Deny by grant id ends a
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
 from approvers import grant as grants
+from approvers import lifetime
 from approvers.errors import IllegalTransition
 from approvers.grant import Grant, GrantState
 from approvers.ids import request_of
+from approvers.proving import mint_not_after
 from approvers.request import Request
 from approvers.reruling import ended_early, gone, over_caps, overtaken_by
 from approvers.ruling import rule
 from approvers.times import gone_back
 from approvers.upgrades import read
+from workers import logs
 from workers.ending import collect, prove
+from workers.living import going_on, look
 from workers.policies import Rulebook
 from workers.providers.port import Minted, NotSent, OutcomeUnknown, Refused
+from workers.rooms import Room, claims_room, roomiest
 from workers.stores import layout
-from workers.stores.port import Attempt, Commit, Fenced, Sealed, Snapshot, transact
-from workers.tools import NoProvider, Tools, move, told
+from workers.stores.port import Attempt, Commit, Fenced, Full, Sealed, Snapshot, transact
+from workers.tools import NoProvider, Tools, move, moved, told
+from workers.watching import first_look
 
 MIN_SESSION = timedelta(seconds=900)
 """The shortest session that STS issues (aws.md 1)."""
+PACKED_WARNING = 80
+"""From so many per cent of AWS's packed room on, the next grant that is a little larger may be refused."""
+_log = logs.get_logger(__name__)
 
 
 async def advance(tools: Tools, attempt: Attempt) -> str:
@@ -36,18 +44,20 @@ async def advance(tools: Tools, attempt: Attempt) -> str:
     request_id = request_of(attempt.member.partition(":")[2])
     seen = await tools.store.records.read([attempt.member, layout.request_key(request_id)], [request_id])
     grant = read(Grant, seen.records[attempt.member].json)
-    # The claim of a mint checks the fence and prolongs the lease itself, and somebody waits for it.
-    if grant.state is not GrantState.PENDING and not await tools.store.due.hold(attempt, tools.lease):
+    # The first commit of a mint, and of an end by time, checks the fence and prolongs the lease itself.
+    over = grant.state is GrantState.ACTIVE and lifetime.what_is_due(grant, seen.now) == "ttl_elapsed"
+    if grant.state is not GrantState.PENDING and not over and not await tools.store.due.hold(attempt, tools.lease):
         return "fenced"
     try:
         match grant.state:
             case GrantState.PENDING:
-                return await _mint(tools, attempt, request_id, seen)
+                async with tools.lanes.of(grant.plan).turn(within=grant.mint_by - seen.now):
+                    return await _mint(tools, attempt, request_id, seen)
             case GrantState.MINTING:  # an attempt was lost between the claim and its outcome
                 why = "the attempt to mint it was lost"
                 return await move(tools, attempt, "stale", lambda one, now: _lost(one, now, "stale", why))
             case GrantState.ACTIVE:
-                return await _end_by_time(tools, attempt)
+                return await (_end_by_time(tools, attempt, seen) if over else look(tools, attempt))
             case GrantState.REVOKING:
                 return await prove(tools, attempt, grant)
             case GrantState.REVOKED | GrantState.FAILED:
@@ -63,10 +73,12 @@ async def _mint(tools: Tools, attempt: Attempt, request_id: str, seen: Snapshot)
     if claimed is None:
         return "overtaken"
     try:
-        issued = await asyncio.to_thread(tools.provider(claimed.plan.provider).mint, claimed.id, claimed.plan)
+        mint, not_after = tools.provider(claimed.plan.provider).mint, mint_not_after(claimed, tools.lease)
+        issued = await tools.ask(claimed.plan, mint, claimed.id, claimed.plan, not_after)
     except Refused as error:
         why = str(error)
-        await tools.alert("mint_refused", claimed, f"AWS refused to mint {claimed.id}: {why}")
+        who = claimed.plan.account if claimed.plan.by_command else "AWS"
+        await tools.alert("mint_refused", claimed, f"{who} refused to mint {claimed.id}: {why}")
         return await move(tools, attempt, "refused", lambda one, _: grants.refused(one, why))
     except NotSent as error:
         why = str(error)
@@ -80,6 +92,17 @@ async def _mint(tools: Tools, attempt: Attempt, request_id: str, seen: Snapshot)
 
 
 async def _claim(tools: Tools, attempt: Attempt, request_id: str, first: Snapshot) -> Grant | None:
+    """Commit MINTING on the base role with room, looking again where another claim took the last of it."""
+    plan, full = read(Grant, first.records[attempt.member].json).plan, set[str]()
+    while True:
+        room = await roomiest(tools, plan, full)
+        try:
+            return await _claim_on(tools, attempt, request_id, first, room)
+        except Full as error:
+            full.add(error.index)
+
+
+async def _claim_on(tools: Tools, attempt: Attempt, request_id: str, first: Snapshot, room: Room) -> Grant | None:
     """Commit MINTING before the cloud is called; None if policy, a freeze, time or a person came first."""
     if tools.policies.roster is None:  # later: the commit names the versions it relied on, and a Conflict refreshes
         await tools.policies.refresh()
@@ -98,8 +121,9 @@ async def _claim(tools: Tools, attempt: Attempt, request_id: str, first: Snapsho
             part = layout.grant_changed(seen.records[attempt.member], failed, at=seen.now, request=request)
             return told(seen, part, failed, "overtaken", **fields), None
         session = tools.lease + max(MIN_SESSION, timedelta(seconds=grant.plan.ttl_seconds))
-        claimed = grants.claim(grant, seen.now, session)
+        claimed = grants.claim(grant, seen.now, session, room.role_arn)
         part = layout.put(attempt.member, seen.records[attempt.member].version, claimed.model_dump_json())
+        part |= claims_room(claimed, room)
         return told(seen, part, claimed, "claimed", lease_until=seen.now + tools.lease, **fields), claimed
 
     keys, refresh = [attempt.member, layout.request_key(request_id)], tools.policies.refresh
@@ -138,31 +162,46 @@ def _extended(grant: Grant, seen: Snapshot) -> Grant | None:
 
 async def _deliver(tools: Tools, attempt: Attempt, claimed: Grant, issued: Minted) -> str:
     """Seal the credential and make the grant ACTIVE in one commit."""
+    if (issued.packed_percent or 0) >= PACKED_WARNING:
+        _log.warning("mint.packed", grant=claimed.id, percent=issued.packed_percent)
     try:
         ciphertext = tools.seal(issued.secret, claimed)
     except ValueError:  # the recipient's key cannot be sealed to: nobody could ever open it
         why = "the credential could not be sealed to the caller's public key"
         return await move(tools, attempt, "outcome_unknown", lambda one, now: _lost(one, now, "outcome_unknown", why))
     sealed = {claimed.id: Sealed(ciphertext, issued.expiration)}
+    rules = tools.policies.current.policy.grants
     return await move(
         tools,
         attempt,
         "minted",
-        lambda one, now: grants.minted(
-            one, now, access_key_id=issued.secret.access_key_id, ends_at=issued.ends_at, expiration=issued.expiration
+        lambda one, now: lifetime.under(
+            _minted(one, now, issued), collect_within=rules.collect_within, warn_before=rules.warn_before
         ),
+        beside=going_on(claimed),
         sealed=sealed,
+        due=first_look(tools, claimed),
     )
 
 
-async def _end_by_time(tools: Tools, attempt: Attempt) -> str:
-    """Leave ACTIVE because the TTL is over: AWS has ended it by itself, what is left is to prove it."""
-    return await move(
+def _minted(grant: Grant, now: datetime, issued: Minted) -> Grant:
+    key = issued.secret.access_key_id
+    live = grants.minted(grant, now, access_key_id=key, ends_at=issued.ends_at, expiration=issued.expiration)
+    return live.model_copy(update={"packed_percent": issued.packed_percent})
+
+
+async def _end_by_time(tools: Tools, attempt: Attempt, seen: Snapshot) -> str:
+    """Leave ACTIVE because the TTL is over: AWS has ended it by itself. Prove it too, if that can be had now."""
+    before, after, goes_on = await moved(
         tools,
         attempt,
         "ttl_elapsed",
-        lambda one, now: grants.end(one, "ttl_elapsed", now, by="clock", reason="the TTL is over"),
+        lambda one, now: lifetime.ended(one, "ttl_elapsed", now),
+        first=seen,
+        stay=True,
     )
+    told_first = f"{before.state} → {after.state}"
+    return f"{told_first}, {await prove(tools, attempt, after)}" if goes_on else told_first
 
 
 def _lost(grant: Grant, now: datetime, event: str, why: str) -> Grant:

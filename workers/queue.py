@@ -1,7 +1,8 @@
 """Carry claimed items to worker processes by RQ, which is trusted with nothing else.
 
-A job holds a due item's name and fence. Whatever RQ loses, the item's lease brings back; so its Redis may be another
-one than the store's, and may forget everything. Whoever can write there can write jobs: `AllowedJob` runs one function.
+A job holds the names and fences of due items. Whatever RQ loses, the items' leases bring back; so its Redis may be
+another one than the store's, and may forget everything. Whoever can write there can write jobs: `AllowedJob` runs one
+function.
 """
 
 from __future__ import annotations
@@ -27,8 +28,12 @@ from workers.stores.port import Attempt
 
 NAME = "countersign"
 FUNCTION = "workers.jobs.run"
-ROOM = 32
+ROOM = 16
 """How many jobs may wait: about twice the workers of a large installation. What is over stays in the due set."""
+MOST_IN_A_JOB = 100
+JOBS_AT_ONCE = 8
+"""Into how many jobs one push is spread: a few items are a job each, so that every worker gets some at once."""
+MOST_AT_ONCE = MOST_IN_A_JOB * JOBS_AT_ONCE
 JOB_SECONDS = 15
 """When RQ ends an attempt: below the lease, so that no two attempts run at once, and above the slowest honest call."""
 KEPT_SECONDS = 86_400
@@ -50,11 +55,14 @@ class Queue:
         self._link, self._most, self._job_seconds = Link(url, "rq:"), room, job_seconds
 
     async def push(self, items: Sequence[Attempt]) -> None:
-        """Write one job for each item, all or none. Raises Unavailable: the items come back when their lease ends."""
+        """Write jobs that hold the items, all or none. Raises Unavailable: the items come back when their lease ends.
+
+        Up to `JOBS_AT_ONCE` items are a job each; more share as many jobs, up to `MOST_IN_A_JOB` in one.
+        """
         if not items:
             return
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # for RQ's listings; decides nothing
-        jobs = [(job_id(item), _job(item, moment, self._job_seconds)) for item in items]
+        jobs = [(job_id(some), _job(some, moment, self._job_seconds)) for some in shared_out(items)]
         fields = [word for name, job in jobs for word in (name, *(part for pair in job.items() for part in pair))]
         await self._link.run(PUSH, [NAME, KEPT_SECONDS, len(jobs[0][1]), *fields])
 
@@ -67,17 +75,28 @@ class Queue:
         await self._link.aclose()
 
 
-def job_id(item: Attempt) -> str:
-    """Return `<kind>-<id>-<fence>`; RQ takes letters, digits, `_` and `-`, and never runs an id with anything else."""
-    return f"{re.sub(r'[^A-Za-z0-9_-]', '-', item.member)}-{item.fence}"
+def shared_out(items: Sequence[Attempt]) -> list[Sequence[Attempt]]:
+    """Return the items in as many equal parts as there are jobs to be, in their order."""
+    size = min(MOST_IN_A_JOB, -(-len(items) // JOBS_AT_ONCE))
+    return [items[at : at + size] for at in range(0, len(items), size)]
 
 
-def _job(item: Attempt, moment: str, seconds: int) -> Mapping[str, str | int]:
+def job_id(items: Sequence[Attempt]) -> str:
+    """Return `<kind>-<id>-<fence>` of the first item, and how many there are; a fence never comes back.
+
+    RQ takes letters, digits, `_` and `-`, and never runs an id with anything else.
+    """
+    first = items[0]
+    more = f"-of-{len(items)}" if len(items) > 1 else ""
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '-', first.member)}-{first.fence}{more}"
+
+
+def _job(items: Sequence[Attempt], moment: str, seconds: int) -> Mapping[str, str | int]:
     return {
-        "data": json.dumps([FUNCTION, None, [item.member, item.fence], {}]),
+        "data": json.dumps([FUNCTION, None, [[[item.member, item.fence] for item in items]], {}]),
         "origin": NAME,
         "status": "queued",
-        "description": item.member,
+        "description": items[0].member if len(items) == 1 else f"{len(items)} items",
         "timeout": seconds,
         "created_at": moment,
         "enqueued_at": moment,

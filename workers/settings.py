@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from approvers.errors import CountersignError
+from workers.providers.command_files import CommandsDir
 from workers.vault import DeliveryKey, parse_public_key
 
 PREFIX = "COUNTERSIGN_"
@@ -216,6 +217,10 @@ class Settings(BaseSettings):
         Field(min_length=1),
         About("What credentials are minted by.", "write aws, dry_run or both, with a comma between", "web, worker"),
     ] = ("aws",)
+    commands_dir: Annotated[
+        CommandsDir | None,
+        About("A folder of executables per `[provider.NAME]` (docs/commands.md).", "write an absolute path", "worker"),
+    ] = None
     aws_endpoint_url: Annotated[
         HttpUrl | None, About("AWS endpoint other than the usual one.", "write http(s)://host:port", "worker")
     ] = None

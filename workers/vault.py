@@ -14,7 +14,7 @@ import json
 import secrets
 import sys
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
@@ -84,24 +84,28 @@ def parse_public_key(text: str) -> bytes:
 
 
 def seal_credential(secret: Secret, recipient_public: bytes, grant_id: str, principal: str) -> bytes:
-    """Return the credential's JSON, sealed: 32 bytes of encapsulated key, then the ciphertext."""
-    plaintext = {
+    """Return the credential's JSON, sealed: 32 bytes of encapsulated key, then the ciphertext.
+
+    Of what is no AWS session, the JSON is its environment in place of the three keys.
+    """
+    keys = {
         "access_key_id": secret.access_key_id,
         "secret_access_key": secret.secret_access_key,
         "session_token": secret.session_token,
-        "expiration": stamp(secret.expiration),
     }
+    what = keys if secret.environment is None else {"environment": dict(secret.environment)}
     recipient = X25519PublicKey.from_public_bytes(recipient_public)
-    return SUITE.encrypt(json.dumps(plaintext).encode(), recipient, _info(grant_id, principal))
+    plaintext = json.dumps({**what, "expiration": stamp(secret.expiration)}).encode()
+    return SUITE.encrypt(plaintext, recipient, _info(grant_id, principal))
 
 
-def open_credential(key: DeliveryKey, sealed: bytes, grant_id: str, principal: str) -> dict[str, str]:
-    """Open a sealed credential and return its four fields. Raises SealBroken."""
+def open_credential(key: DeliveryKey, sealed: bytes, grant_id: str, principal: str) -> dict[str, Any]:
+    """Open a sealed credential and return its fields. Raises SealBroken."""
     try:
         plaintext = SUITE.decrypt(sealed, key.private, _info(grant_id, principal))
     except InvalidTag as error:
         raise SealBroken(f"the credential of {grant_id} does not open with this key for {principal}") from error
-    opened: dict[str, str] = json.loads(plaintext)
+    opened: dict[str, Any] = json.loads(plaintext)
     return opened
 
 

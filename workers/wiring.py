@@ -11,8 +11,10 @@ from pydantic import SecretStr
 from approvers.grant import Grant
 from workers.alerts import open_alerts
 from workers.policies import Policies
+from workers.providers import command_files
 from workers.providers.access import AwsAccess, Identity, Keys
-from workers.providers.port import Provider, Secret, Tagged
+from workers.providers.command import CommandProvider
+from workers.providers.port import Provider, Secret, Tagged, Watched
 from workers.settings import Settings
 from workers.stores.redis import connect
 from workers.tools import Seal, Tools
@@ -33,6 +35,7 @@ async def open_tools(settings: Settings, *, with_providers: bool) -> AsyncIterat
                 alerts=alerts,
                 lease=timedelta(seconds=settings.lease_seconds),
                 tagged=tagged(settings) if with_providers else None,
+                watched=watched(settings) if with_providers else None,
             )
     finally:
         await store.aclose()
@@ -49,6 +52,9 @@ def providers(settings: Settings) -> dict[str, Provider]:
         from workers.providers.dry_run import DryRunProvider  # noqa: PLC0415 as above
 
         found["dry_run"] = DryRunProvider()
+    if settings.commands_dir:
+        commands = command_files.folders(settings.commands_dir)
+        found |= {name: CommandProvider(folder) for name, folder in commands.items()}
     return found
 
 
@@ -59,6 +65,15 @@ def tagged(settings: Settings) -> Tagged | None:
     from workers.providers.aws_tags import AwsTags  # noqa: PLC0415 as above
 
     return AwsTags(aws_access(settings))
+
+
+def watched(settings: Settings) -> Watched | None:
+    """Return what reads the calls of sessions; nothing of the other providers can be read."""
+    if "aws" not in settings.providers:
+        return None
+    from workers.providers.aws_activity import AwsActivity  # noqa: PLC0415 as above
+
+    return AwsActivity(aws_access(settings))
 
 
 def aws_access(settings: Settings) -> AwsAccess:

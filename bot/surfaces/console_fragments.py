@@ -12,13 +12,15 @@ from typing import Any
 from jinja2 import Environment
 
 from approvers import card_after_review as after_words
+from approvers.activity_answer import activity_answer
 from approvers.audit import check_chain
 from approvers.card import Card, render, visible
-from approvers.grant import LIVE
+from approvers.grant import LIVE, Grant
 from approvers.ids import request_of
 from approvers.request import RequestState
 from approvers.times import stamp
 from bot import ledger
+from bot.activities import activity_of
 from bot.commands_why import why
 from bot.deps import Deps
 from bot.reading import NotFound, View
@@ -109,10 +111,12 @@ class Fragments:
         view = await self._deps.reader.look(request_id)
         bodies = await self._deps.store.log.chain(request_id)
         lines = [tell(body) for body in bodies[-MAX_LINES:]]
+        seen = await activity_of(self._deps.store.records, view.grant) if view.grant else None
         return self.fill(
             "_request.html",
             card=render(view.request, view.grant),
             view=view,
+            activity=activity_answer(view.grant, seen) if view.grant and seen else None,
             proof=view.grant.proof if view.grant else None,
             details=[*_details(view), *await ledger.shown(self._deps, request_id)],
             lines=lines,
@@ -175,6 +179,17 @@ def _unfilled(view: View) -> str:
     return " and ".join(f"{count} of {group}" for group, count in sorted(missing.items()))
 
 
+def _life(grant: Grant) -> Iterable[tuple[str, str]]:
+    """Yield when what happened to a live grant, and what goes on with its work."""
+    moments = (("Minted", grant.minted_at), ("First collected", grant.handed_at), ("Warned of end", grant.warned_at),
+               ("Ends", grant.ends_at), ("Expires at AWS", grant.expiration))  # fmt: skip
+    for label, moment in moments[:-1] if grant.plan.by_command else moments:
+        if moment:
+            yield label, stamp(moment)
+    if grant.extended_by:
+        yield "Its work goes on as", f"{grant.extended_as}, {grant.extended_by}"
+
+
 def _details(view: View) -> Iterable[tuple[str, str]]:
     """Yield what the card leaves out: ids, digests, moments."""
     request, grant = view.request, view.grant
@@ -188,12 +203,10 @@ def _details(view: View) -> Iterable[tuple[str, str]]:
     if grant is None:
         return
     yield "Grant", f"{grant.id} ({grant.state})"
-    yield "Role ARN", grant.plan.role_arn
+    yield "Role" if grant.plan.by_command else "Role ARN", grant.plan.role_arn
     if grant.access_key_id:
-        yield "Access key id", grant.access_key_id
-    for label, moment in (("Minted", grant.minted_at), ("Ends", grant.ends_at), ("Expires at AWS", grant.expiration)):
-        if moment:
-            yield label, stamp(moment)
+        yield "Handle" if grant.plan.by_command else "Access key id", grant.access_key_id
+    yield from _life(grant)
     if grant.proof:
         yield "Proof", f"{grant.proof.kind} at {stamp(grant.proof.at)}: {visible(grant.proof.detail, 600)}"
     if grant.approved_by:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from approvers.action import malformed
 from countersign.client import AsyncClient
+from countersign.commands import living
 from countersign.commands.common import (
     DEFAULT_PATIENCE,
     Ended,
@@ -18,7 +18,6 @@ from countersign.commands.common import (
     Patience,
     Url,
     WrongOption,
-    connect,
     perform,
     put,
     put_json,
@@ -27,7 +26,6 @@ from countersign.commands.common import (
 )
 from countersign.errors import StillPending, exit_code_of, outcome
 from countersign.models import Ask, Request
-from countersign.run import Run
 from countersign.status import standing, status
 
 Action = Annotated[str, typer.Option(help="What is done, such as s3:GetObject.")]
@@ -35,6 +33,7 @@ Resource = Annotated[str, typer.Option(help="To what, such as arn:aws:s3:::custo
 Reason = Annotated[str, typer.Option(help="Why; reviewers read it.")]
 Ttl = Annotated[str | None, typer.Option(help="How long the credential lives: 90s, 15m, 2h.")]
 Role = Annotated[str | None, typer.Option(help="The base role to mint from; without it, an action approval.")]
+Provider = Annotated[str | None, typer.Option(help="The role's provider, where that is not AWS.")]
 Actor = Annotated[str | None, typer.Option(help="Who acts, such as agent:report-bot.")]
 OnBehalfOf = Annotated[str | None, typer.Option(help="The human it acts for, such as user:dana.")]
 RunId = Annotated[str | None, typer.Option(help="The actor's run, for the log.")]
@@ -78,6 +77,7 @@ def run(
     reason: Reason = "",
     ttl: Ttl = None,
     role: Role = None,
+    provider: Provider = None,
     actor: Actor = None,
     on_behalf_of: OnBehalfOf = None,
     run_id: RunId = None,
@@ -96,22 +96,26 @@ def run(
     undo: Undo = None,
     parameters: Parameters = None,
     key: Key = None,
+    heartbeat: living.Heartbeat = None,
+    no_heartbeat: living.NoHeartbeat = False,
+    extend: living.Extend = False,
     url: Url = None,
     patience: Patience = DEFAULT_PATIENCE,
 ) -> None:
     """Ask, wait, run COMMAND with the credential in its environment, release.
 
+    With --extend COMMAND's AWS SDKs find the credential through a profile, AWS_CONFIG_FILE and AWS_PROFILE, whose
+    helper prints the newest; each extension is a request of its own, which people answer. The old one ends by itself.
+
     Exit codes: COMMAND's own; 127 when the credential ended under it; before COMMAND starts 123 denied, 124 expired,
     125 cancelled, 126 our fault or unreachable, 121 anything else. Granted by break-glass is approved, and refused it
     denied.
     """
-    ask = _ask(locals())
-
-    async def session() -> int:
-        async with connect(url, patience) as client:
-            return await Run(client, ask, command, status(), key).to_end()
-
-    raise Ended(asyncio.run(session()))
+    ask = _ask({**locals(), "heartbeat_seconds": living.heartbeat_of(heartbeat, no_heartbeat, role, ttl)})
+    if extend:
+        living.check_extends(ask)
+    alive = living.Living(ask, command, key, extend, told=heartbeat is not None)
+    raise Ended(perform(url, alive.to_end, patience))
 
 
 def request(
@@ -121,6 +125,7 @@ def request(
     reason: Reason = "",
     ttl: Ttl = None,
     role: Role = None,
+    provider: Provider = None,
     actor: Actor = None,
     on_behalf_of: OnBehalfOf = None,
     run_id: RunId = None,
@@ -206,6 +211,8 @@ def _ask(options: dict[str, Any]) -> Ask:
         body["data_classes"] = options["data_class"]
     if options["ttl"]:
         body["ttl_seconds"] = seconds("--ttl", options["ttl"])
+    if options.get("heartbeat_seconds"):
+        body["heartbeat_seconds"] = options["heartbeat_seconds"]
     if options["parameters"]:
         body["parameters"] = _object(options["parameters"])
     actor = {"id": options["actor"], "on_behalf_of": options["on_behalf_of"]}
@@ -224,10 +231,13 @@ def _ask(options: dict[str, Any]) -> Ask:
 
 def _access(options: dict[str, Any]) -> dict[str, Any] | None:
     if options["role"] is None:
-        if options["access_action"] or options["access_resource"]:
-            raise WrongOption("--access-action and --access-resource describe a credential: add --role", field="--role")
+        if options["access_action"] or options["access_resource"] or options["provider"]:
+            detail = "--access-action, --access-resource and --provider describe a credential: add --role"
+            raise WrongOption(detail, field="--role")
         return None
+    given = {"provider": options["provider"]} if options["provider"] else {}
     return {
+        **given,
         "role": options["role"],
         "actions": options["access_action"] or [options["action"]],
         "resources": options["access_resource"] or [options["resource"]],

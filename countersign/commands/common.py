@@ -12,9 +12,9 @@ import typer
 
 from approvers.errors import CountersignError
 from approvers.times import parse_duration
-from countersign.client import AsyncClient, settings
+from countersign.address import harmless, settings
+from countersign.client import AsyncClient
 from countersign.errors import ProblemError
-from countersign.status import harmless
 
 T = TypeVar("T")
 
@@ -41,6 +41,7 @@ OPTIONS = {
     "data_classes": "--data-class",
     "ticket": "--ticket",
     "extends": "--extends",
+    "heartbeat_seconds": "--heartbeat",
     "break_glass": "--break-glass",
     "undo": "--undo",
     "actor": "--actor",

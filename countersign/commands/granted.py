@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 
-from approvers.times import stamp
+from approvers.times import spell, stamp
+from countersign import helper
 from countersign.client import AsyncClient
 from countersign.commands.common import Json, Url, perform, put, put_json, say
-from countersign.errors import outcome
-from countersign.models import Credential, Grant, Request
+from countersign.models import Grant
 
 GrantId = Annotated[str, typer.Argument(metavar="GRANT", help="The grant's id, or its request's.")]
-REFRESHED_BELOW = timedelta(minutes=15)
-"""SDKs refresh a credential within 15 minutes of its expiry, and fail within 10: a shorter one has no Expiration."""
 
 
 def grants(
@@ -45,19 +44,25 @@ def release(grant: GrantId, url: Url = None, json_: Json = False) -> None:
     async def work(client: AsyncClient) -> Grant:
         return await client.release(grant)
 
-    _put_grant(perform(url, work), json_)
+    ended = perform(url, work)
+    _put_grant(ended, json_)
+    if ended.extended_by:
+        say(f"{ended.extended_by} goes on with its work, and ends apart: release that, too, if it is not needed")
 
 
-def credential_process(grant: GrantId, url: Url = None) -> None:
-    """Print a grant's credential, as `credential_process` in an AWS config file wants it."""
+def credential_process(
+    grant: GrantId,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on with the grants that extend it; SDKs then ask again.")
+    ] = False,
+    url: Url = None,
+) -> None:
+    """Print a grant's credential, as `credential_process` in an AWS config file wants it.
 
-    async def work(client: AsyncClient) -> dict[str, Any]:
-        request = await client.wait(grant)
-        if (trouble := outcome(request)) is not None:
-            raise trouble
-        return process_output(request, await client.credential(request))
-
-    put_json(perform(url, work))
+    The same each time, until the grant ends. Exit codes: 0 printed, 3 denied, 4 expired, 5 cancelled, 6 our fault or
+    unreachable, 1 anything else, such as that it has ended.
+    """
+    put_json(helper.printed(grant, follow=follow, url=url))
 
 
 def show(
@@ -78,32 +83,32 @@ def show(
         put(_record_line(record))
 
 
-def process_output(request: Request, credential: Credential) -> dict[str, Any]:
-    """Return what an AWS SDK reads from a helper; without Expiration where that would make it refresh at once."""
-    output: dict[str, Any] = {
-        "Version": 1,
-        "AccessKeyId": credential.access_key_id,
-        "SecretAccessKey": credential.secret_access_key,
-        "SessionToken": credential.session_token,
-    }
-    grant = request.grant
-    ends = min((moment for moment in (grant and grant.ends_at, credential.expiration) if moment), default=None)
-    lasts = timedelta(seconds=grant.ttl_seconds) if grant and grant.ttl_seconds else timedelta()
-    if ends is not None and lasts >= REFRESHED_BELOW:
-        output["Expiration"] = stamp(ends)
-    return output
-
-
 def _put_grant(grant: Grant, as_json: bool) -> None:
     put_json(grant.raw()) if as_json else put(_line(grant))
 
 
 def _line(grant: Grant) -> str:
-    ends = f"until {stamp(grant.ends_at)}" if grant.ends_at else ""
     proof = f"proof {grant.proof.kind} in {grant.proof.seconds} s" if grant.proof else ""
-    return "  ".join(
-        part for part in (grant.id, grant.handle, grant.state, grant.actor, grant.role, ends, proof) if part
-    )
+    said = (grant.id, grant.handle, grant.state, grant.actor, grant.role, *_until(grant), *_kin(grant), proof)
+    return "  ".join(part for part in said if part)
+
+
+def _until(grant: Grant) -> Iterator[str]:
+    """Say when it ends at the latest, that this was warned of, and what would end it sooner."""
+    if grant.ends_at:
+        yield f"until {stamp(grant.ends_at)}" + (" (warned)" if grant.warned_at and grant.active else "")
+    if grant.active and grant.collect_by:
+        yield f"collect by {stamp(grant.collect_by)}"
+    if grant.active and grant.heartbeat_seconds:
+        yield f"heartbeat {spell(timedelta(seconds=grant.heartbeat_seconds))}"
+
+
+def _kin(grant: Grant) -> Iterator[str]:
+    """Say which grant it goes on with, and which goes on with it."""
+    if grant.extends:
+        yield f"extends {grant.extends}"
+    if grant.extended_by:
+        yield f"extended by {grant.extended_by}"
 
 
 def _record_line(record: dict[str, Any]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -15,20 +16,43 @@ from countersign.commands.common import Ended, Json, Url, WrongOption, perform, 
 from countersign.errors import OUR_FAULT
 from countersign.models import Grant, Revocation
 
+Directly = Annotated[
+    bool, typer.Option("--direct", help="Ask AWS itself, with your own credentials: for when Countersign is down.")
+]
+RoleArn = Annotated[str | None, typer.Option(help="With --direct: the base role of the grant.")]
+Role = Annotated[str | None, typer.Option(help="With --direct and --everyone: the base role to end all sessions of.")]
+Everyone = Annotated[bool, typer.Option("--everyone", help="With --direct --role: yes, the sessions of everybody.")]
+Profile = Annotated[str | None, typer.Option(help="With --direct: the AWS profile that writes; else the SDK's usual.")]
+ProveAs = Annotated[str | None, typer.Option(help="With --direct: an AWS profile that may take the role, to prove it.")]
+Region = Annotated[str | None, typer.Option(help="With --direct: the AWS region to ask in.")]
+Endpoint = Annotated[str | None, typer.Option(help="With --direct: where AWS is, if not at its usual address.")]
+ExternalId = Annotated[str | None, typer.Option(help="With --direct: the role's external id, to prove it.")]
+
 
 def revoke(
-    target: Annotated[
-        str,
-        typer.Argument(help="An id or handle, actor:NAME, principal:NAME, role:NAME, or all."),
-    ],
+    target: Annotated[str, typer.Argument(help="An id or handle, actor:NAME, principal:NAME, role:NAME, or all.")] = "",
     *,
     reason: Annotated[str, typer.Option(help="Why; it goes into the log.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be taken away.")] = False,
     timeout: Annotated[str, typer.Option(help="For how long the proof is waited for.")] = "2m",
+    direct: Directly = False,
+    role_arn: RoleArn = None,
+    role: Role = None,
+    everyone: Everyone = False,
+    profile: Profile = None,
+    prove_as: ProveAs = None,
+    region: Region = None,
+    endpoint_url: Endpoint = None,
+    external_id: ExternalId = None,
     url: Url = None,
     json_: Json = False,
 ) -> None:
     """Take grants away, and wait until the end of each is proven: exit code 0 only then, else 6."""
+    place = {"profile": profile, "prove_as": prove_as, "region": region, "endpoint_url": endpoint_url,
+             "external_id": external_id}  # fmt: skip
+    if _is_direct(direct, {**place, "role_arn": role_arn, "role": role, "everyone": everyone}):
+        how = {**place, "patience_seconds": seconds("--timeout", timeout), "dry_run": dry_run, "json": json_}
+        return _end_directly(target, role_arn, role, everyone, how)
     named, patience = Target.parse(target), seconds("--timeout", timeout)
 
     async def work(client: AsyncClient) -> tuple[Revocation, list[Grant]]:
@@ -62,6 +86,45 @@ def freeze(
 
     stands = perform(url, work)
     put_json(stands.raw()) if json_ else put(standing(stands))
+
+
+def _is_direct(direct: bool, others: Mapping[str, Any]) -> bool:
+    """Tell whether AWS is to be asked without Countersign. Raises WrongOption for an option that needs `--direct`."""
+    for name, value in others.items():
+        if value and not direct:
+            option = f"--{name.replace('_', '-')}"
+            raise WrongOption(f"{option} is for --direct, which asks AWS without Countersign", field=option)
+    return direct
+
+
+def _end_directly(
+    target: str, role_arn: str | None, role: str | None, everyone: bool, how: Mapping[str, Any]
+) -> None:  # fmt: skip
+    """End one grant, or everybody on a role, at AWS. Raises WrongOption where it is not clear which."""
+    if target and role_arn and not (role or everyone):
+        ops = _load_direct()
+        ops.end_grant(ops.Asked(role_arn=role_arn, grant=target, **how))
+    elif role and everyone and not (target or role_arn):
+        ops = _load_direct()
+        ops.end_everyone(ops.Asked(role_arn=role, **how))
+    elif role and not (everyone or target or role_arn):
+        text = "that ends every older session of the role, also those of other grants: if you want that, add --everyone"
+        raise WrongOption(text, field="--everyone")
+    else:
+        raise WrongOption(
+            "write `countersign revoke GRANT --direct --role-arn ARN`, "
+            "or `countersign revoke --direct --role ARN --everyone`",
+            field="--direct",
+        )
+
+
+def _load_direct() -> Any:
+    """Load what speaks to AWS, which a caller's machine need not have."""
+    try:
+        return importlib.import_module("countersign.ops.direct")
+    except ModuleNotFoundError as error:
+        missing = error.name
+    raise WrongOption(f"--direct needs {missing}, which is not installed here: pip install 'countersign[aws]'")
 
 
 def standing(freeze: models.Freeze) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from approvers.errors import CountersignError
 from approvers.roster import Roster
 from countersign.ops.ministack import Prepared, check_enforced
-from workers.clock.reconcile import probe_plan
+from workers.clock.reconcile import base_plans
 from workers.providers.access import AwsAccess
 from workers.providers.aws import AwsProvider
 
@@ -30,8 +30,8 @@ def roles_seen(access: AwsAccess, roster: Roster | None) -> str:
     """Read the revocations on every role, as the revoker. Raises OneIdentity, or what reading raises."""
     if access.minter == access.revoker:
         raise OneIdentity("minter and revoker are the same identity: whoever mints must not be able to undo a Deny")
-    roles = list(roster.roles.values()) if roster else []
+    plans = base_plans(roster) if roster else []
     provider = AwsProvider(access)
-    counts = {role.name: len(provider.leftovers(probe_plan(role, roster))) for role in roles if roster}
+    counts = {plan.role_arn.rpartition("/")[2]: len(provider.leftovers(plan)) for plan in plans}
     standing = ", ".join(f"{name} ({count} revocations)" for name, count in sorted(counts.items()))
     return f"the revoker sees {standing or 'no role, as none is applied'}"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from countersign.address import harmless
 from countersign.commands.common import Ended
 from countersign.ops.connect import open_store
 from countersign.ops.fittings import BEHIND, agent_line
@@ -27,7 +28,6 @@ from countersign.ops.ground import Ground, NotStaged, open_ground
 from countersign.ops.ministack import NotEnforced, check_enforced
 from countersign.ops.scenes import play
 from countersign.ops.staging import Stage, open_stage
-from countersign.status import harmless
 from workers.config import load
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """`countersign doctor`: check what the processes need, one line each, with what to do about it.
 
 It reads, and changes nothing (but for one short probe session at a local AWS). Exit code 0 only if nothing failed.
+With `--aws` it looks at base roles instead, by sessions of its own and one Deny that it takes away again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from approvers.roster import Roster
 from approvers.times import spell, stamp
 from countersign.commands.common import Ended, Json, put, put_json
 from countersign.errors import OTHER
+from countersign.ops import awsroles
+from countersign.ops.awsroles import Wanted
 from countersign.ops.connect import NoStore, State, open_store, settings_of
 from countersign.ops.findings import Finding
 from countersign.ops.keyring import is_live, list_keys
@@ -31,6 +34,7 @@ from workers.providers.port import ProviderError
 from workers.settings import Settings, is_loopback
 from workers.stores import layout
 from workers.stores.port import Store, StoreError
+from workers.stores.rooms import ROOM, rooms_seen
 from workers.wiring import aws_access
 
 BEAT_WITHIN = timedelta(seconds=15)
@@ -46,9 +50,35 @@ Slack = Annotated[
 Teams = Annotated[bool, typer.Option("--teams", help="Look at Teams as well: token, keys, channels, people.")]
 
 
-def command(state: State = None, slack: Slack = False, teams: Teams = False, json_: Json = False) -> None:
+Aws = Annotated[bool, typer.Option("--aws", help="Prove at AWS itself that base roles let nothing out and end.")]
+Role = Annotated[str | None, typer.Argument(metavar="[ROLE]", help="With --aws: the alias of the base role.")]
+Every = Annotated[bool, typer.Option("--all", help="With --aws: every base role there is.")]
+Arn = Annotated[str | None, typer.Option("--role-arn", help="With --aws: a base role by its ARN; needs no store.")]
+ExternalId = Annotated[str | None, typer.Option("--external-id", help="With --role-arn: its external id.")]
+Revoker = Annotated[str | None, typer.Option("--revoker-arn", help="With --role-arn: its account's revoker role.")]
+
+
+def command(
+    role: Role = None,
+    *,
+    state: State = None,
+    slack: Slack = False,
+    teams: Teams = False,
+    aws: Aws = False,
+    every: Every = False,
+    role_arn: Arn = None,
+    external_id: ExternalId = None,
+    revoker_arn: Revoker = None,
+    json_: Json = False,
+) -> None:
     """Check environment, store, rules, keys, processes, AWS and (if asked) Slack and Teams, and say what to do."""
-    found = asyncio.run(examine(state, os.environ, slack=slack, teams=teams))
+    wanted = Wanted(role, every, role_arn, external_id, revoker_arn)
+    if aws:
+        found = asyncio.run(awsroles.examine(state, os.environ, wanted))
+    elif wanted != Wanted():
+        found = [Finding("fail", "aws", "a role is looked at with --aws only", "add --aws")]
+    else:
+        found = asyncio.run(examine(state, os.environ, slack=slack, teams=teams))
     if json_:
         put_json([one.__dict__ for one in found])
     else:
@@ -72,7 +102,7 @@ async def examine(
     try:
         async with open_store(settings) as store:
             found.append(_durability(settings))
-            for look in (_rules, _freeze, _keys, _processes, _due):
+            for look in (_rules, _freeze, _keys, _processes, _due, _rooms):
                 found += await look(store)
             book = await _book(store)
             found += await _elsewhere(settings, store)
@@ -170,6 +200,20 @@ async def _due(store: Store) -> list[Finding]:
     if lag > LAG_AT_MOST:
         return [Finding("warn", "due set", f"the oldest item is {spell(lag)} late", "add workers, or see their logs")]
     return [Finding("ok", "due set", "nothing is late")]
+
+
+async def _rooms(store: Store) -> list[Finding]:
+    """Say how many Denies each base role holds, as the sweep saw it at AWS."""
+    seen, _ = await rooms_seen(store.records)
+    if not seen.roles:
+        return []
+    fullest = max(seen.roles.values(), key=lambda one: max(one.denies, one.needed))
+    tight = sorted({one.role for one in seen.roles.values() if one.tight})
+    words = f"at most {fullest.denies} of {ROOM} on one base role, {fullest.needed} may be needed ({fullest.role})"
+    if tight:
+        remedy = "add base roles to the alias (more_arns in countersign.toml): docs/aws.md"
+        return [Finding("warn", "denies", f"{words}; little room on {', '.join(tight)}", remedy)]
+    return [Finding("ok", "denies", words)]
 
 
 def _aws(settings: Settings, roster: Roster | None) -> Finding:

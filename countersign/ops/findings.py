@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["ok", "warn", "fail"]
+Verdict = Literal["ok", "warn", "fail", "unknown"]
+"""`unknown`: nobody could say. It is never counted as well, and spelled `?` in a line."""
 
 
 @dataclass(frozen=True)
@@ -19,4 +20,5 @@ class Finding:
 
     def __str__(self) -> str:
         """Spell the line."""
-        return f"{self.verdict:4}  {self.what:12}  {self.words}" + (f"; {self.remedy}" if self.remedy else "")
+        verdict = "?" if self.verdict == "unknown" else self.verdict
+        return f"{verdict:4}  {self.what:12}  {self.words}" + (f"; {self.remedy}" if self.remedy else "")

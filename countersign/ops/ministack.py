@@ -20,7 +20,6 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from approvers.grant import Plan
-from approvers.ids import ulid
 from workers.providers import documents
 from workers.providers.access import AwsAccess, Identity, Keys
 from workers.providers.aws import AwsProvider, keys_only_session
@@ -41,16 +39,19 @@ START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 _ATTEMPTS = 3
 _BOOT = """
-import ctypes, os, signal, sys
+import ctypes, os, runpy, signal, sys
+trail = sys.argv.pop()
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
     if os.getppid() != int(sys.argv.pop()):
         sys.exit("parent is gone")
 sys.argv = ["ministack"]
 from ministack.app import main
+runpy.run_path(trail)["complete"]()
 main()
 """
 """Run in the child, so that nothing runs between fork and exec: on Linux it asks to be ended with its parent."""
+_TRAIL = Path(__file__).with_name("ministack_trail.py")
 
 
 ACCOUNT = "000000000000"
@@ -156,10 +157,11 @@ def _spawn(home: Path, port: int, enforce_iam: bool) -> subprocess.Popen[bytes]:
         "SFTP_ENABLED": "0",
         "DOCKER_HOST": "tcp://127.0.0.1:1",  # a closed port: it must not start containers
         "LOG_LEVEL": "WARNING",
+        "CLOUDTRAIL_RECORDING": "1",
     }
     with (home / "server.log").open("wb") as log:
         return subprocess.Popen(  # noqa: S603 - our own interpreter, fixed text
-            [sys.executable, "-c", _BOOT, str(os.getpid())],
+            [sys.executable, "-c", _BOOT, str(os.getpid()), str(_TRAIL)],
             env=environment,
             cwd=home,
             stdin=subprocess.DEVNULL,
@@ -232,7 +234,7 @@ def check_enforced(endpoint: str, prepared: Prepared) -> str:
     place = {"account": "local", "account_id": prepared.account_id, "environment": "dev"}
     asked = {"actions": ["s3:GetObject"], "resources": [f"arn:aws:s3:::{prepared.bucket}/{key}"], "ttl_seconds": 60}
     plan = Plan.model_validate({**fields, **place, **asked})
-    grant = f"grt_{ulid(datetime.now(UTC), secrets.token_bytes(10))}"
+    grant = f"grt_00DOCTOR{secrets.token_hex(9).upper()}"
     secret = AwsProvider(prepared.access(endpoint)).mint(grant, plan).secret
     s3 = client("s3", endpoint, Keys(secret.access_key_id, secret.secret_access_key), secret.session_token)
     try:

@@ -12,6 +12,7 @@ import rfc8785
 import typer
 
 from approvers.action import Action, parse_action
+from approvers.declared import actions_for
 from approvers.explain import IN_FORCE, Explanation, InForce, explain, explain_request, lines
 from approvers.facts import Facts
 from approvers.grant import Plan
@@ -81,7 +82,7 @@ def explained(action: Action, principal: str, rules: InForce, roster: Roster, pr
     """
     policy = rules.policy
     check_claims(roster, principal, action.actor.id, action.actor.on_behalf_of)
-    planned = plan(action, roster, ttl_for(policy, action.ttl_seconds)) if action.access else None
+    planned = plan(action, roster, ttl_for(policy, action.ttl_seconds), load_levels()) if action.access else None
     facts = _facts(action, principal, planned, (policy, roster), proof)
     if action.ttl_seconds is None:
         facts = facts.model_copy(update={"ttl_seconds": default_ttl(policy, facts)})
@@ -100,7 +101,7 @@ def _facts(
         caller=roster.caller(principal),
         plan=planned,
         policy=policy,
-        levels=load_levels(),
+        levels=actions_for(planned, roster, load_levels()),
         at=now,
         history=facts_of(read_past(""), read_known(""), action, planned, now),
         proof=proof,

@@ -23,7 +23,7 @@ ROSTER_SECTIONS = frozenset(
 )
 POLICY_SECTIONS = frozenset(
     {"version", "default", "default_quorum", "timezone", "environments", "quorum", "ladder", "limits", "risk",
-     "break_glass", "apply", "rule"}
+     "break_glass", "apply", "grants", "monitoring", "rule"}
 )  # fmt: skip
 NAMES = {layout.ROSTER: "countersign.toml", layout.POLICY: "policy.toml"}
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from approvers.loads import Load
 from approvers.simulating import Changed, Group, Report
 from approvers.times import stamp
-from countersign.status import harmless
+from countersign.address import harmless
 
 SHOWN, WRITTEN = 10, 50
 """How many asks are listed per change on a terminal, and in Markdown."""

@@ -68,8 +68,8 @@ BAD_FIELDS: dict[str, tuple[dict[str, Any], str]] = {
         "access.actions[0]",
     ),
     "no actions": ({"access": {"role": "a", "actions": [], "resources": ["arn:x"]}}, "access.actions"),
-    "unknown provider": (
-        {"access": {"provider": "gcp", "role": "a", "actions": ["s3:GetObject"], "resources": ["arn:x"]}},
+    "provider that is no name": (
+        {"access": {"provider": "g c p", "role": "a", "actions": ["s3:GetObject"], "resources": ["arn:x"]}},
         "access.provider",
     ),
     "key of the wrong length": ({"public_key": "QUJD"}, "public_key"),

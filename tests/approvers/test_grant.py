@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from approvers import grant as grants
 from approvers.audit import canonical
 from approvers.errors import IllegalTransition
-from approvers.grant import COLLECT_MARGIN, GRANT_EVENTS, GRANT_TABLE, GrantState, ProofKind, backoff, prove_at
+from approvers.grant import COLLECT_MARGIN, GRANT_EVENTS, GRANT_TABLE, GrantState, ProofKind, backoff
+from approvers.proving import proof_wanted, prove_at
 from tests.worlds import samples
 from tests.worlds.samples import NOW
 
@@ -41,7 +42,7 @@ def test_a_grant_that_never_reached_aws_ends_at_once_with_that_proof():
 @pytest.mark.parametrize("event", ["stale", "outcome_unknown", "revoke"])
 def test_a_mint_whose_outcome_is_not_known_is_revoked_with_a_probe(event: str):
     lost = grants.end(samples.grant("MINTING"), event, NOW, by="worker", reason="lost")
-    assert (lost.state, grants.proof_wanted(lost)) == ("REVOKING", ProofKind.PROBE_DENIED)
+    assert (lost.state, proof_wanted(lost)) == ("REVOKING", ProofKind.PROBE_DENIED)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_a_mint_whose_outcome_is_not_known_is_revoked_with_a_probe(event: str):
 def test_an_end_by_time_is_shown_by_expiry_or_by_the_deny_on_time(ttl: int, kind: ProofKind):
     """899 s differs from the session's own 900 s by less than the minute in which expiry can be waited for."""
     ended = grants.end(samples.grant("ACTIVE", ttl_seconds=ttl), "ttl_elapsed", NOW, by="clock", reason="")
-    assert grants.proof_wanted(ended) is kind
+    assert proof_wanted(ended) is kind
 
 
 def test_an_expiry_is_first_looked_at_when_it_can_be_read():

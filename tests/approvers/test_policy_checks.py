@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from approvers.faults import Fault
+from approvers.faults import ConfigError, Fault
 from approvers.policy import Policy, findings, parse_policy
 from approvers.ruling import rule
 from tests.approvers.rules_world import POLICY, ROSTER, SHA, edited, roster
@@ -224,3 +224,9 @@ def test_a_caller_owned_by_some_of_the_reviewers_is_fine_and_rules_for_others_ar
         assert found(one(narrower, "review", more='quorum = "two"'), people=owned) == []
     (fault,) = found(two.replace("caller:report-bot", "caller:*"), people=owned)
     assert fault.place == "caller.deploy.owners"
+
+
+def test_a_time_to_collect_that_nobody_can_keep_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r'grants.collect_within: leaves no caller .* write at least "10s"'):
+        parse_policy(POLICY + '[grants]\ncollect_within = "9s"\n')
+    assert parse_policy(POLICY + '[grants]\ncollect_within = "10s"\n').grants.collect_within.seconds == 10

@@ -35,7 +35,7 @@ SAMPLE = {
 def _ruled(**changes) -> Ruling:
     action = parse_action(json.dumps({**SAMPLE, **changes}).encode(), lambda value: json.dumps(value).encode())
     check_claims(ROSTER, "caller:report-bot", action.actor.id, action.actor.on_behalf_of)
-    minted = plan(action, ROSTER, action.ttl_seconds) if action.access else None
+    minted = plan(action, ROSTER, action.ttl_seconds, load_levels()) if action.access else None
     facts = gather(action, principal="caller:report-bot", caller=ROSTER.caller("caller:report-bot"), plan=minted,
                    policy=POLICY, levels=load_levels(), at=NOON)  # fmt: skip
     check_limits(POLICY, facts)

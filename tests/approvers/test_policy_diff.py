@@ -68,6 +68,12 @@ RULES = [
      "risk: access.List 5 → 6  (STRICTER)"),
     ('denied_cool_down = "10m"', 'denied_cool_down = "10m"\n[risk.lists]\nevasion = ["a:b"]',
      "risk: lists.evasion none → a:b  (STRICTER)"),
+    ('denied_cool_down = "10m"', 'denied_cool_down = "10m"\n[monitoring]\nkill_at = "never"',
+     "monitoring: kill_at: 60 → never  (LOOSER)"),
+    ('denied_cool_down = "10m"', 'denied_cool_down = "10m"\n[monitoring]\nask_at = 5',
+     "monitoring: ask_at: 20 → 5  (STRICTER)"),
+    ('denied_cool_down = "10m"', 'denied_cool_down = "10m"\n[monitoring]\nwatch_for = "1h"',
+     "monitoring: watch_for: 15 min → 1 h  (STRICTER)"),
     ('denied_cool_down = "10m"', 'denied_cool_down = "10m"' + GLASS, "break_glass: opened  (LOOSER)"),
     ('denied_cool_down = "10m"', 'denied_cool_down = "10m"' + APPLY,
      "apply: a change needs nobody else → one  (STRICTER)"),
@@ -124,3 +130,10 @@ def test_people_callers_and_ceilings_are_told(old: str, new: str, line: str) -> 
     assert [str(one) for one in roster_changes(before, after)] == [line]
     assert len(list(roster_changes(after, before))) == 1
     assert list(roster_changes(after, after)) == []
+
+
+def test_what_a_grant_lives_under_is_told_and_longer_to_collect_is_looser() -> None:
+    other = WHOLE + '[grants]\ncollect_within = "20m"\nwarn_before = "5m"\n'
+    assert told(WHOLE, other) == [
+        "grants: collect_within: 10 min → 20 min  (LOOSER)", "grants: warn_before: 2 min → 5 min",
+    ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, get_args, get_origin
@@ -11,10 +11,14 @@ from typing import Any, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
+from approvers.activity import Activity
+from approvers.activity_flags import Scope, noted, verdict, watched_until
 from approvers.after_review import reviewers
 from approvers.applying_ruling import APPLY
 from approvers.errors import Inadmissible
 from approvers.escalation import alerts, asked_at, expires_at, fill_in, ladder_for
+from approvers.grant import Grant
+from approvers.lifetime import handed, next_look, under, what_is_due
 from approvers.limits import check_limits, cooling_until, default_ttl
 from approvers.policy import ConfigError, Policy, check_together, parse_policy
 from approvers.ruling import Ruling, rule
@@ -33,7 +37,8 @@ from tests.approvers.rules_world import (
     past,
     roster,
 )
-from tests.worlds import glass
+from tests.worlds import glass, samples
+from tests.worlds.trail import a_call
 
 EVERY_POINT = """
 [risk.bands]
@@ -85,7 +90,16 @@ open_max = 2
 [apply]
 quorum = "two"
 """
-BASE = (POLICY + EVERY_POINT + GLASS + DENY_DELETES + REVIEW_PII + REVIEW_READS + ALLOW_DEV).replace(
+LIFE = """
+[grants]
+collect_within = "10m"
+warn_before = "2m"
+[monitoring]
+kill_at = 60
+ask_at = 20
+watch_for = "15m"
+"""
+BASE = (POLICY + EVERY_POINT + GLASS + LIFE + DENY_DELETES + REVIEW_PII + REVIEW_READS + ALLOW_DEV).replace(
     "actions_max = 3", "actions_max = 9"
 )
 LEVEL = '{ after = "15m", ask = ["group:security"] }'
@@ -217,6 +231,36 @@ def default(rules: Policy, asked: dict[str, Any]) -> int:
     return default_ttl(rules, facts(rules, **asked))
 
 
+def ends_uncollected(rules: Policy, asked: dict[str, Any]) -> timedelta:
+    grant = _live(rules)
+    assert what_is_due(grant, next_look(grant)) == "never_collected"
+    return next_look(grant) - samples.NOW
+
+
+def warned_before(rules: Policy, asked: dict[str, Any]) -> timedelta:
+    grant = handed(_live(rules), samples.NOW)
+    assert grant.ends_at
+    assert what_is_due(grant, next_look(grant)) == "ending_soon"
+    return grant.ends_at - next_look(grant)
+
+
+def weighed(rules: Policy, asked: dict[str, Any]) -> str:
+    """Say what becomes of a session with so many refused calls on what was not granted."""
+    calls = [replace(a_call(samples.NOW, "s3:DeleteBucket", "arn:aws:s3:::x", error="AccessDenied"), id=f"{n:012}")
+             for n in range(asked["refusals"])]  # fmt: skip
+    seen = noted(Activity(grant_id="g"), calls, Scope(samples.grant("ACTIVE").plan))
+    return verdict(seen, rules.monitoring)
+
+
+def looked_at(rules: Policy, asked: dict[str, Any]) -> timedelta:
+    return watched_until(samples.NOW, rules.monitoring) - samples.NOW
+
+
+def _live(rules: Policy) -> Grant:
+    terms = rules.grants
+    return under(samples.grant("ACTIVE"), collect_within=terms.collect_within, warn_before=terms.warn_before)
+
+
 def points(key: str, old: int, new: int, **ask: Any) -> Case:
     before = score(parse_policy(BASE), ask)
     return Case(f"{key} = {old}\n", f"{key} = {new}\n", score, before, before + new - old, ask)
@@ -308,6 +352,14 @@ CASES: dict[str, Case] = {
     "break_glass.open_max": Case("open_max = 2", "open_max = 1", effect, "break_glass", "deny", {**BREAKS, "owed": 1}),
     "apply.quorum": Case('[apply]\nquorum = "two"', '[apply]\nquorum = "one"', seats, {"sre": 1, "security": 1},
                          {"sre": 1}, APPLIES),
+    "monitoring.kill_at": Case("kill_at = 60", "kill_at = 90", weighed, "kill", "ask", {"refusals": 5}),
+    "monitoring.ask_at": Case("ask_at = 20", 'ask_at = "never"', weighed, "ask", "", {"refusals": 4}),
+    "monitoring.watch_for": Case('watch_for = "15m"', 'watch_for = "2h"', looked_at, timedelta(minutes=15),
+                                 timedelta(hours=2)),
+    "grants.collect_within": Case('collect_within = "10m"', 'collect_within = "3m"', ends_uncollected,
+                                  timedelta(minutes=10), timedelta(minutes=3)),
+    "grants.warn_before": Case('warn_before = "2m"', 'warn_before = "5m"', warned_before, timedelta(minutes=2),
+                               timedelta(minutes=5)),
     "rule.*.narrow": Case('note = "Reading in production."', 'note = "Reading in production."\nnarrow = ["ttl"]',
                           narrowed, (), ("ttl",)),
     "rule.*.until": Case("until = 2027-05-31", "until = 2026-11-19", effect, "allow", "review", DEV),

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from approvers.action import action_digest
+from approvers.answer import answer
+from approvers.audit import check_chain
 from approvers.card import render
 from approvers.errors import CountersignError, Forbidden, Inadmissible
+from approvers.targets import Target
+from approvers.times import to_ms
+from bot.directory import Directory
 from bot.reading import View
+from bot.revocations import Revocations
+from bot.telling import tell
 from countersign.models import Ask
 from tests.approvers.rules_world import edited
 from tests.bot.test_desk import caller, person
@@ -20,7 +29,9 @@ from tests.worlds.samples import POLICY_TEXT
 from tests.worlds.web import Web
 from workers.leasing import advance
 from workers.policies import Policies, apply
+from workers.stores import layout
 from workers.stores.memory import memory_store
+from workers.stores.port import Commit
 from workers.tools import Tools
 from workers.vault import seal_credential
 
@@ -36,9 +47,13 @@ async def shop() -> Shop:
 
 
 async def live(shop: Shop, key: str = "k0", **changes) -> str:
-    """Return a grant that is ACTIVE."""
-    grant = (await shop.click(await shop.ask(key, **changes), "robin")).grant.id
+    """Return a grant that is ACTIVE, and whose credential was collected."""
+    return await collected(shop, (await shop.click(await shop.ask(key, **changes), "robin")).grant.id)
+
+
+async def collected(shop: Shop, grant: str) -> str:
     assert await shop.work() == ["MINTING → ACTIVE"]
+    await shop.custody.collect(caller(), grant)
     return grant
 
 
@@ -59,8 +74,8 @@ async def test_approved_it_is_a_new_grant_and_the_old_one_ends_by_itself(shop: S
     assert (view.request.state, view.request.facts.extends) == ("PENDING", old)
     new = (await shop.click(view, "robin")).grant
     assert (new.extends, new.id == old) == (old, False)
-    assert await shop.work() == ["MINTING → ACTIVE"]
-    assert await shop.later(minutes=6) == ["ACTIVE → REVOKING", "REVOKING → REVOKED"]
+    await collected(shop, new.id)
+    await shop.later(minutes=6)
     assert [(await shop.grant(one)).state for one in (old, new.id)] == ["REVOKED", "ACTIVE"]
     assert (await shop.grant(old)).ending.cause == "ttl_elapsed"
 
@@ -100,10 +115,94 @@ async def test_an_extension_is_extended_in_turn(shop: Shop):
         shop.time += timedelta(minutes=10)
         await shop.work()
         view = await shop.ask(f"more{number}", extends=chain[-1])
-        chain.append((await shop.click(view, "robin")).grant.id)
-        await shop.work()
+        chain.append(await collected(shop, (await shop.click(view, "robin")).grant.id))
         assert (await shop.grant(chain[-1])).state == "ACTIVE"
     assert [(await shop.grant(one)).extends for one in chain] == [None, *chain[:2]]
+    assert [(await shop.grant(one)).extended_by for one in chain] == [*chain[1:], None]
+
+
+class TestLineage:
+    """The old grant says what goes on with its work; that lengthens nothing, and both end apart."""
+
+    async def both(self, shop: Shop) -> tuple[str, str]:
+        old = await live(shop)
+        shop.time += timedelta(minutes=10)
+        return old, await collected(shop, (await shop.click(await shop.ask("k2", extends=old), "robin")).grant.id)
+
+    async def test_it_is_noted_at_the_mint_on_card_and_in_the_old_ones_records(self, shop: Shop):
+        old, new = await self.both(shop)
+        before, after = await shop.grant(old), await shop.grant(new)
+        assert (before.extended_by, before.extended_as, before.state) == (new, after.handle, "ACTIVE")
+        view = await shop.reader.look(before.request_id)
+        told = answer(view.request, view.grant, view.version)["grant"]
+        assert (told["extended_by"], told["extends"]) == (new, None)
+        assert f"its work goes on as {after.handle}" in render(view.request, view.grant).status
+        records = [tell(body) for body in await shop.store.log.chain(before.request_id)]
+        assert f"its work goes on as {after.handle}" in records[-1].words
+        check_chain(before.request_id, await shop.store.log.chain(before.request_id))
+        lines = [line for _, line in await shop.store.outbox.unread(1000)]
+        assert [f'"grant.extended","at_ms":{to_ms(shop.time)},"request":"{before.request_id}"' in one
+                for one in lines].count(True) == 1  # fmt: skip
+
+    async def test_the_old_end_stays_where_it_was(self, shop: Shop):
+        old, new = await self.both(shop)
+        ends = (await shop.grant(old)).ends_at
+        assert ends < (await shop.grant(new)).ends_at
+        assert await shop.later(minutes=3) == ["ACTIVE → ACTIVE"], "the old one is warned of"
+        await shop.later(minutes=2, seconds=3)
+        ended = await shop.grant(old)
+        assert (ended.state, ended.ending.cause, ended.ending.requested_at >= ends) == ("REVOKED", "ttl_elapsed", True)
+        assert (ended.extended_by, shop.cloud.denies) == (new, set())
+
+    @pytest.mark.parametrize("which", [0, 1], ids=["old", "new"])
+    async def test_one_taken_away_leaves_the_other(self, shop: Shop, which: int):
+        pair = await self.both(shop)
+        await shop.custody.revoke(person("kim"), pair[which], "x")
+        await shop.work()
+        other = pair[1 - which]
+        assert [(await shop.grant(one)).state for one in (pair[which], other)] == ["REVOKED", "ACTIVE"]
+        assert shop.cloud.denies == {pair[which]}
+        assert shop.cloud.alive(other)
+
+    @pytest.mark.parametrize(
+        ("kind", "name"),
+        [("actor", "agent:report-bot"), ("principal", samples.CALLER), ("role", "analytics"), ("all", "")],
+    )
+    async def test_who_takes_away_all_of_a_kind_hits_both(self, shop: Shop, kind: str, name: str):
+        pair = await self.both(shop)
+        revocations = Revocations(shop.store, shop.reader, shop.custody, Directory(shop.policies))
+        await revocations.revoke(person("kim"), Target(kind, name), "x")
+        await shop.work()
+        assert [(await shop.grant(one)).state for one in pair] == ["REVOKED"] * 2
+        assert not any(shop.cloud.alive(one) for one in pair)
+
+    async def test_an_old_one_that_ended_while_the_new_one_was_minted_is_not_revived(self, shop: Shop):
+        old = await live(shop)
+        new = (await shop.click(await shop.ask("k2", extends=old), "robin")).grant.id
+        shop.cloud.during_mint = threading.Event()
+        minting = asyncio.create_task(advance(shop.tools, await shop.item()))
+        await asyncio.to_thread(shop.cloud.minting.wait, 5)
+        await shop.custody.revoke(person("kim"), old, "x")
+        shop.cloud.during_mint.set()
+        assert await minting == "MINTING → ACTIVE"
+        ended = await shop.grant(old)
+        assert (ended.state, ended.extended_by, ended.ending.cause) == ("REVOKING", new, "revoke")
+        await shop.work()
+        assert ((await shop.grant(old)).state, shop.cloud.alive(old)) == ("REVOKED", [])
+        assert shop.cloud.alive(new)
+
+    async def test_an_alias_of_several_roles_is_extended_whichever_of_them_was_taken(self, shop: Shop):
+        old = await live(shop)
+        key = layout.grant_key(old)
+        record = (await shop.store.records.read([key])).records[key]
+        elsewhere = "arn:aws:iam::000000000000:role/countersign-base-analytics-2"
+        roster = samples.ROSTER_TEXT.replace("[role.analytics]", f'[role.analytics]\nmore_arns = ["{elsewhere}"]')
+        text = record.json.replace((await shop.grant(old)).plan.role_arn, elsewhere)
+        await shop.store.records.commit(Commit(at=shop.time, expects={key: record.version}, puts={key: text}))
+        assert (await refused(shop.ask("k2", extends=old))).rule == "extends.role", "the alias has no such role yet"
+        await apply(shop.store.records, policy=None, roster=roster, by="user:dana", why="a second one")
+        await shop.policies.refresh()
+        assert (await shop.ask("k3", extends=old)).request.state == "PENDING"
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,20 @@
 """Grants over HTTP: collect, sealed or opened; give back, take away, list. With a real worker and a small cloud."""
 
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from approvers.grant import Grant
-from bot.wire import GrantAnswer, OpenCredential, SealedCredential
+from bot.wire import GrantAnswer, OpenCredential, OpenEnvironment, SealedCredential
 from tests.worlds import samples
 from tests.worlds.cloud import Cloud
 from tests.worlds.web import DELIVERY, Web, make_key
 from workers.leasing import advance
 from workers.providers.port import Secret
 from workers.stores.port import Store
-from workers.tools import Tools
+from workers.tools import Seal, Tools
 from workers.vault import DeliveryKey, open_credential, seal_credential
 
 CALLERS_OWN = DeliveryKey.generate()
@@ -24,7 +25,7 @@ def seal(secret: Secret, grant: Grant) -> bytes:
     return seal_credential(secret, public, grant.id, grant.principal)
 
 
-async def work(web: Web) -> Cloud:
+async def work(web: Web, seal: Seal = seal) -> Cloud:
     """Carry out what is due for workers, once."""
     cloud = Cloud(lambda: datetime.now(UTC))
     tools = Tools(web.store, web.deps.policies, {"aws": cloud}, seal, web.alarm, timedelta(seconds=5))
@@ -64,6 +65,19 @@ async def test_a_caller_with_a_key_gets_what_only_it_can_open(web: Web):
     assert base64.b64decode(got["encapsulated_key"]) == sealed[:32]
     assert open_credential(CALLERS_OWN, sealed, grant, got["principal"])["secret_access_key"] == "very-secret"
     assert "very-secret" not in str(got)
+
+
+async def test_of_what_is_no_aws_session_its_variables_are_handed_out(web: Web):
+    def seal_variables(secret: Secret, grant: Grant) -> bytes:
+        return seal(replace(secret, environment={"PGUSER": "cs_1", "PGPASSWORD": "hush-hush"}), grant)
+
+    asked = (await web.ask()).json["id"]
+    await web.review(asked)
+    await work(web, seal_variables)
+    got = (await collect(web, asked.replace("req_", "grt_"))).json
+    OpenEnvironment.model_validate(got)
+    assert got["environment"] == {"PGUSER": "cs_1", "PGPASSWORD": "hush-hush"}
+    assert "hush" not in str(await web.records(asked))
 
 
 async def test_before_and_after_its_life_there_is_no_credential(web: Web):
@@ -151,3 +165,36 @@ async def test_a_person_who_asked_collects_too(web: Web):
     got = await web.call("POST", f"/v1/grants/{asked}/credential", who="dana asks")
     assert got.json["principal"] == "user:dana"
     assert samples.CALLER not in got.body.decode()
+
+
+async def test_a_heartbeat_answers_how_the_grant_stands_and_changes_no_version(web: Web):
+    grant = await live_grant(web, heartbeat_seconds=30)
+    await collect(web, grant)
+    before = (await web.call("GET", f"/v1/requests/{grant}")).json
+    assert before["grant"]["heartbeat_seconds"] == 30
+    size = len(await web.records(grant.replace("grt_", "req_")))
+    for body in ({}, None):
+        got = await web.call("POST", f"/v1/grants/{grant}/heartbeat", json=body)
+        GrantAnswer.model_validate(got.json)
+        assert (got.status, got.json["state"], got.json["collect_by"]) == (200, "ACTIVE", None)
+    assert (await web.call("GET", f"/v1/requests/{grant}")).json["version"] == before["version"]
+    assert len(await web.records(grant.replace("grt_", "req_"))) == size
+    assert await web.refusals() == []
+
+
+async def test_a_heartbeat_is_its_own_callers_and_only_while_it_lives(web: Web):
+    grant = await live_grant(web, heartbeat_seconds=30)
+    other = await web.call("POST", f"/v1/grants/{grant}/heartbeat", who="caller:other-bot")
+    assert (other.status, other.code) == (403, "not_your_grant")
+    reviewer = await web.call("POST", f"/v1/grants/{grant}/heartbeat", who="user:robin")
+    assert (reviewer.status, reviewer.code) == (403, "missing_scope")
+    await web.call("POST", f"/v1/grants/{grant}/release")
+    late = await web.call("POST", f"/v1/grants/{grant}/heartbeat")
+    assert (late.status, late.code) == (409, "grant_ended")
+    extra = await web.call("POST", f"/v1/grants/{grant}/heartbeat", json={"at": "now"})
+    assert (extra.status, extra.json["field"]) == (400, "at")
+
+
+async def test_a_heartbeat_without_a_credential_is_refused_at_the_ask(web: Web):
+    got = await web.ask("k9", access=None, heartbeat_seconds=30)
+    assert (got.status, got.json["field"], got.json["rule"]) == (400, "heartbeat_seconds", "heartbeat.access")

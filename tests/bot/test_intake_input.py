@@ -83,7 +83,19 @@ TABLE: dict[str, tuple[dict[str, Any], int, str, str | None, str | None, str]] =
     ),
     "a wildcard action": (access(actions=["s3:Get*"]), 400, "malformed", "access.actions[0]", None, "wildcard"),
     "every resource": (
-        access(resources=["*"]), 400, "inadmissible", "access.resources[0]", "plan.resource_wildcard", "wide",
+        access(resources=["*"]), 400, "inadmissible", "access.actions[0]", "plan.mismatch", "too wide",
+    ),
+    "everything besides": (
+        access(resources=[f"{BUCKET}/a", "*"]),
+        400, "inadmissible", "access.resources[1]", "plan.resource_wildcard", "wide",
+    ),
+    "a misspelt action": (
+        access(actions=["s3:GetObjec"]), 400, "inadmissible", "access.actions[0]", "plan.action_unknown",
+        "did you mean s3:GetObject?",
+    ),
+    "an action and a resource of two services": (
+        access(resources=["arn:aws:dynamodb:eu-central-1:000000000000:table/x"]),
+        400, "inadmissible", "access.actions[0]", "plan.mismatch", "none of the resources",
     ),
     "every bucket": (
         access(resources=["arn:aws:s3:::*"]),

@@ -25,6 +25,8 @@ SCOPED = [
     ("GET", "/v1/grants", {"request", "review", "operate", "read"}),
     ("POST", "/v1/grants/x/credential", {"request"}),
     ("POST", "/v1/grants/x/release", {"request"}),
+    ("GET", "/v1/grants/x/activity", {"request", "review", "operate", "read"}),
+    ("POST", "/v1/grants/x/heartbeat", {"request"}),
     ("POST", "/v1/grants/x/revoke", {"review", "operate"}),
     ("POST", "/v1/revocations", {"review", "operate"}),
     ("POST", "/v1/freeze", {"review", "operate"}),

@@ -8,9 +8,11 @@ from bot import metrics
 from tests.bot.test_intake_grants import collect, live_grant, work
 from tests.worlds.samples import NOW
 from tests.worlds.web import Web
+from workers.stores import layout
 from workers.stores.layout import timing
 from workers.stores.memory import memory_store
 from workers.stores.port import Commit
+from workers.stores.rooms import RoomSeen, RoomsSeen
 
 
 async def scrape(web: Web) -> dict[tuple[str, ...], float]:
@@ -93,3 +95,12 @@ async def test_figures_hold_no_names_of_people_or_keys(web: Web):
     text = (await web.call("GET", "/metrics", who=None)).body.decode()
     for word in ("dana", "robin", "report-bot", "cs_", "req_", "grt_", "very-secret"):
         assert word not in text
+
+
+async def test_the_room_for_denies_on_each_base_role_is_shown_as_the_sweep_saw_it():
+    store, arn = memory_store(lambda: NOW), "arn:aws:iam::123456789012:role/countersign-base-analytics"
+    seen = RoomsSeen(roles={arn: RoomSeen(role="analytics", denies=45, needed=50, seen_at=NOW)})
+    await store.records.commit(Commit(at=NOW, **layout.put(layout.ROOMS, 0, seen.model_dump_json())))
+    found = read(metrics.render(await metrics.read(store, "1")).decode())
+    assert found["countersign_denies", arn, "analytics"] == 45
+    assert found["countersign_denies_needed", arn, "analytics"] == 50

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from approvers import grant as grants
+from approvers import lifetime
 from bot.away import Away
 from bot.surfaces.port import MessageRef
 from tests.bot.postings_town import ONE_PLACE, PEOPLE, TWO_PLACES, Town
 from tests.bot.test_desk import person
+from tests.worlds import samples
 from workers.stores import layout
 from workers.stores.port import Store
 
@@ -293,3 +295,40 @@ async def test_an_event_about_nothing_is_told_and_holds_nothing_up(running: Town
     await running.ask()
     await running.quiet()
     assert running.board.states() == ["Waiting"]
+
+
+async def test_the_coming_end_and_what_goes_on_are_edits_and_a_line_each_in_the_thread(running: Town):
+    view = await running.ask(ttl_seconds=600, heartbeat_seconds=60)
+    await running.quiet()
+    message = running.board.one()
+    assert ("Ends early", "if its agent falls silent for 1 min") in {
+        (fact.label, fact.text) for fact in message.card.facts
+    }
+    await running.click(view)
+    await running.mint(view)
+    await running.quiet()
+    edits, calls = message.edits, len(running.board.calls)
+    await running.move(view, "grant.ending_soon", lifetime.warned)
+    await running.quiet()
+    assert running.board.one() is message
+    assert (message.edits, len(running.board.calls)) == (edits + 1, calls + 2), "one edit, one line in its thread"
+    assert message.card.status.endswith(", in less than 10 min.")
+    assert message.lines[-1].startswith("Ends ") and message.lines[-1].endswith(", in 10 min.")
+    new = samples.grant("ACTIVE").model_copy(update={"handle": "NEW7"})
+    await running.move(view, "grant.extended", lambda grant, _: lifetime.extended(grant, new))
+    await running.quiet()
+    assert "its work goes on as NEW7" in message.card.status
+    assert message.lines[-1] == "Its work goes on as NEW7; this one ends as said."
+
+
+async def test_what_nobody_collected_ends_in_plain_words(running: Town):
+    view = await running.ask()
+    await running.quiet()
+    await running.click(view)
+    await running.mint(view)
+    await running.move(view, "grant.never_collected", lambda one, now: lifetime.ended(one, "never_collected", now))
+    await running.quiet()
+    assert running.board.one().card.status.endswith(": nobody collected it in time.")
+    await running.prove(view)
+    await running.quiet()
+    assert "Nobody collected it in time" in running.board.one().lines[-1]

@@ -6,22 +6,17 @@ import json
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from approvers.times import stamp
 from countersign.commands.common import say
-from countersign.commands.granted import process_output
-from countersign.models import Credential, Request
 from tests.countersign.conftest import GRANTED, OPTIONS, clean_environ, finish
 from tests.worlds.intake import IntakeWorld
-from tests.worlds.intake_rows import SECRET
 
 COMMANDS = [
     *("run", "request", "wait", "grants", "release", "revoke", "credential-process", "freeze", "after-review", "audit"),
-    *("demo", "apply", "keys", "doctor", "console", "policy", "receipt", "slack", "teams"),
+    *("demo", "apply", "aws", "keys", "doctor", "console", "policy", "receipt", "slack", "teams"),
 ]
 
 
@@ -109,44 +104,28 @@ def test_grants_release_and_revoke(world, command):
     assert "yet (--state)" in err
 
 
+def test_grants_shows_a_line_of_extensions_what_keeps_one_alive_and_the_end_that_was_warned_of(world, command):
+    first = active_grant(world, command)
+    old = world.row()["grant"]["id"]
+    world.rows.set_grant(world.row(), heartbeat_seconds=90, collect_by="2026-11-20T10:10:00.000Z")
+    world.warn()
+    command("request", *GRANTED, "--extends", old)
+    new = world.row()["grant"]["id"]
+    lines = command("grants")[1].splitlines()
+    assert "(warned)  collect by 2026-11-20T10:10:00.000Z  heartbeat 1 min 30 s  extended by " + new in lines[0]
+    assert lines[1].endswith(f"  extends {old}")
+    got, out, err = command("release", first)
+    assert (got, "warned" in out, "heartbeat" in out) == (0, False, False)
+    assert f"{new} goes on with its work" in err
+    assert world.row()["grant"]["state"] == "ACTIVE"
+
+
 def test_release_ends_it(world, command):
     request = active_grant(world, command)
     got, out, _ = command("release", request)
     assert got == 0
     assert "proof probe_denied in 1.2 s" in out
     assert world.row()["grant"]["ending"]["cause"] == "release"
-
-
-def test_credential_process_prints_what_an_sdk_reads(world, command):
-    request = active_grant(world, command)
-    got, out, _ = command("credential-process", request)
-    printed = json.loads(out)
-    assert got == 0
-    assert printed["Expiration"] == world.row()["grant"]["ends_at"]
-    del printed["Expiration"]
-    assert printed == {
-        "Version": 1,
-        "AccessKeyId": SECRET["access_key_id"],
-        "SecretAccessKey": SECRET["secret_access_key"],
-        "SessionToken": SECRET["session_token"],
-    }
-
-
-@pytest.mark.parametrize(("ttl_seconds", "named"), [(4, False), (899, False), (900, True), (3600, True)])
-def test_a_short_grant_has_no_expiration_since_sdks_would_refresh_it_at_once(ttl_seconds, named):
-    ends_at = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-    grant = {"id": "grt_1", "state": "ACTIVE", "ttl_seconds": ttl_seconds, "ends_at": ends_at}
-    request = Request(id="req_1", version=1, state="APPROVED", grant=grant)
-    credential = Credential(**SECRET, expiration=ends_at + timedelta(minutes=5))
-    assert process_output(request, credential).get("Expiration") == (stamp(ends_at) if named else None)
-
-
-def test_credential_process_of_what_is_denied_prints_no_secret(world, command):
-    asked = command("request", *GRANTED)[1].strip()
-    world.deny()
-    got, out, err = command("credential-process", asked)
-    assert (got, out) == (3, "")
-    assert "not now" in err
 
 
 BROKEN = ("--break-glass", "--ticket", "INC-42")
@@ -255,7 +234,7 @@ def test_a_misspelt_command_gets_a_hint(command):
 @pytest.mark.parametrize(
     ("arguments", "loaded"),
     [
-        ("import countersign", "countersign.client"),
+        ("import countersign; countersign.Client", "countersign.client"),
         ("import sys; sys.argv = ['countersign', 'run', '--help']; import countersign.__main__", "countersign.run"),
     ],
 )

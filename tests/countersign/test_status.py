@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from countersign.address import harmless
 from countersign.models import Request
-from countersign.status import LiveStatus, PlainStatus, harmless, standing, status, time_left
+from countersign.status import LiveStatus, PlainStatus, standing, status, time_left
 
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 
@@ -127,6 +128,16 @@ def test_of_the_living_line_only_the_outcome_stays_once():
         line.show(request(state="DENIED", because="rule"))
     assert stream.getvalue().count("countersign: K7QF is DENIED by policy") == 1
     assert "countersign: K7QF waits" not in stream.getvalue()
+
+
+def test_once_the_line_is_gone_what_changes_is_a_line_that_stays():
+    stream = Terminal()
+    with LiveStatus(stream) as line:
+        line.show(request(state="APPROVED", because="rule"))
+    for seats in (2, 2, 1):
+        line.show(request(handle="K8AB", waiting_for={"sre": seats}))
+    said = [one for one in stream.getvalue().splitlines() if "K8AB" in one]
+    assert [one.partition("K8AB waits for ")[2][:8] for one in said] == ["2 of sre", "1 of sre"]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import rfc8785
 from rich.console import Console
 
 from approvers.action import parse_action
+from approvers.activity_flags import WEIGHTS
 from approvers.condition_models import CLAIMS, NEVER_ALLOW, ONLY_ALLOW, When
 from approvers.explain import explain, lines
 from approvers.facts import Facts, RiskList
@@ -33,7 +34,7 @@ from countersign.ops.policy_files import Checked, Source, check
 from countersign.ops.simreport import WIDE, print_report
 from countersign.ops.simulate import FailOn, Wanted, _gate, over_store
 from countersign.ops.suggest import suggest, tell
-from tests.docs.policy_words import CONDITIONS, MISTAKES, POINTS
+from tests.docs.policy_words import CONDITIONS, FLAGS, MISTAKES, POINTS
 from tests.worlds.web import Web
 from workers.data.levels import load_levels
 from workers.policies import apply
@@ -97,7 +98,7 @@ def facts(body: str, policy: str, **gathered: Any) -> Facts:
     """Return the facts of an ask under the example, of the report bot for the first time unless said otherwise."""
     rules, roster, _ = _parsed(policy)
     action = parse_action(body.encode(), rfc8785.dumps)
-    planned = plan(action, roster, action.ttl_seconds or 900)
+    planned = plan(action, roster, action.ttl_seconds or 900, load_levels())
     before = facts_of(read_past(""), read_known(""), action, planned, FRIDAY)
     known = {"principal": CALLER, "caller": roster.caller(CALLER), "history": before, **gathered}
     found = gather(action, plan=planned, policy=rules, levels=load_levels(), at=FRIDAY, **known)
@@ -127,6 +128,12 @@ def points() -> str:
     return _table(("Key", "Points", "Counts where"), rows)
 
 
+def flags() -> str:
+    """Return the table of what raises a flag, with the points of a call that went through and of a refused one."""
+    rows = [(f"`{kind}`", str(through), str(refused), FLAGS[kind]) for kind, (through, refused) in WEIGHTS.items()]
+    return _table(("Flag", "Went through", "Refused", "Raised by"), rows)
+
+
 def mistakes() -> str:
     """Return the table of mistakes with what `policy check` really says."""
     roster, policy = first()
@@ -143,7 +150,7 @@ def explained() -> str:
     policy, roster, sha256 = _parsed(first()[1])
     body = ask()
     found = facts(body, first()[1])
-    planned = plan(parse_action(body.encode(), rfc8785.dumps), roster, found.ttl_seconds)
+    planned = plan(parse_action(body.encode(), rfc8785.dumps), roster, found.ttl_seconds, load_levels())
     told = explain(rule(policy, found, sha256=sha256), found, policy=policy, plan=planned)
     return _text("\n".join(lines(told, None)))
 
@@ -215,6 +222,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 PAGES = {
     "policy-conditions": conditions,
     "policy-risk": points,
+    "policy-flags": flags,
     "policy-mistakes": mistakes,
     "policy-explain": explained,
     "policy-apply": applied,

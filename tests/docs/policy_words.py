@@ -52,6 +52,18 @@ CONDITIONS: Mapping[str, Said] = {
     "first_seen": Said("an action never approved here for this principal", LOG, "true"),
 }
 
+FLAGS: Mapping[str, str] = {
+    "after_end": "a call after the end of the grant",
+    "blinds": "an action of the risk list evasion",
+    "escalation": "an action of the risk list escalation",
+    "other_address": "calls from a second network: somebody else has the credential",
+    "refusals": "five refused calls, whatever they were",
+    "outside_action": "an action that was not granted",
+    "outside_resource": "a resource that was not granted; a bare name that only seems so weighs as a refused one",
+    "other_region": "a region that neither the granted resources nor the account are in",
+    "unknown_action": "an event that fits no known action; never ends a grant",
+}
+"""Flag → what raises it."""
 POINTS: Mapping[str, str] = {
     "access": "the highest level among the actions",
     "environment": "the strictest that counts; one without an entry counts as `unknown`",

@@ -29,6 +29,7 @@ from tests.docs.policy_words import CONDITIONS, MISTAKES, POINTS
 from tests.worlds import samples
 
 TEXT = PAGE.read_text()
+PUBLIC = "arn:aws:s3:::public/1"
 FRAGMENTS = blocks("toml")[2:]
 HEADS = [re.findall(r"^\[(.+)\]", one, re.MULTILINE)[0] for one in FRAGMENTS]
 CARRIED = """
@@ -90,14 +91,16 @@ def test_a_rule_on_a_claim_alone_does_not_silence_the_default():
     without = first()[1].replace(
         'role = ["analytics"], action = ["s3:*"]', 'role = ["analytics"], action = ["s3:Put*"]'
     )
-    found = ruled(asked.replace("logs:GetLogEvents", "s3:GetObject"), policy=without)
+    found = ruled(asked.replace("logs:GetLogEvents", "s3:GetObject").replace(LOGS, PUBLIC), policy=without)
     assert "by the policy's default" in found.because
     assert found.narrow == ("actions", "resources", "ttl")  # the default has no say in it
 
 
 def test_one_action_does_not_carry_another_in():
     harmless = ruled(body(actions=["logs:GetLogEvents"], resources=[LOGS], ttl_seconds=1800), CARRIED)
-    carried = ruled(body(actions=["logs:GetLogEvents", "s3:GetObject"], resources=[LOGS], ttl_seconds=1800), CARRIED)
+    carried = ruled(
+        body(actions=["logs:GetLogEvents", "s3:GetObject"], resources=[LOGS, PUBLIC], ttl_seconds=1800), CARRIED
+    )
     assert (harmless.effect, carried.effect) == ("allow", "review")
 
 

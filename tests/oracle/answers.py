@@ -13,6 +13,7 @@ from tests.oracle.files import PEOPLE
 from tests.oracle.rules import Dict, filled, is_barred, is_full, like, over_cap, rule_on, stricter
 
 MINT_WITHIN = timedelta(minutes=10)
+COLLECT_WITHIN = timedelta(minutes=10)
 LONGEST_SECONDS = 3600
 GRAVE = 2
 """From this place in RISKS on a request is read whole before it is approved."""
@@ -113,7 +114,8 @@ def opened(request: Dict, now: Any) -> Dict:
     if request["state"] != "APPROVED" or request["plan"] is None:
         return request
     glass = request["because"] == "break_glass"
-    grant = {"state": "PENDING", "mint_by": now + MINT_WITHIN, "glass": glass, "ends": None, "early": False}
+    grant = {"state": "PENDING", "mint_by": now + MINT_WITHIN, "glass": glass, "ends": None, "early": False,
+             "handed": False}  # fmt: skip
     return {**request, "grant": grant}
 
 
@@ -281,10 +283,25 @@ def worked(world: Dict, request: Dict) -> Dict:
         return {**request, "grant": {**grant, "state": "FAILED"}}
     if grant["state"] == "PENDING":
         ends = now + timedelta(seconds=request["plan"]["ttl"])
-        return {**request, "grant": {**grant, "state": "ACTIVE", "ends": ends}}
+        collect_by = min(now + COLLECT_WITHIN, ends)
+        return {**request, "grant": {**grant, "state": "ACTIVE", "ends": ends, "collect_by": collect_by}}
     if grant["state"] == "ACTIVE" and now >= grant["ends"]:
         return {**request, "grant": {**grant, "state": "ENDED"}}
+    if grant["state"] == "ACTIVE" and not grant["handed"] and now >= grant["collect_by"]:
+        return {**request, "grant": {**grant, "state": "ENDED", "early": True}}
     return request
+
+
+def in_turn(requests: Dict) -> list[str]:
+    """Return the requests with a grant in the order in which workers come to them: what is due first comes first."""
+
+    def due(one: str) -> tuple[Any, str]:
+        grant = requests[one]["grant"]
+        if grant["state"] == "ACTIVE":
+            return grant["ends"] if grant["handed"] else grant["collect_by"], one
+        return grant["mint_by"] - MINT_WITHIN, one
+
+    return sorted((one for one in requests if requests[one]["grant"]), key=due)
 
 
 def found(world: Dict, request: Dict, person: str, verdict: str) -> Result:

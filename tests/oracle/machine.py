@@ -274,11 +274,11 @@ class Machine(Comparing, RuleBasedStateMachine):
     def _work(self) -> None:
         self.stage.steps += 1
         self.run(self.town.work())
-        for one in self._with_grant():
+        moved = answers.in_turn(self.world["requests"])
+        for one in moved:
             if self.world["requests"][one]["grant"]["state"] == "PENDING":
                 self._met("mint", answers.not_minted(self.world, self.world["requests"][one]) or "minted")
-        moved = {one: answers.worked(self.world, self.world["requests"][one]) for one in self._with_grant()}
-        self.world["requests"] |= moved
+            self.world["requests"][one] = answers.worked(self.world, self.world["requests"][one])
         for request in moved:
             self._compare("mint", request)
 
@@ -337,9 +337,12 @@ class Machine(Comparing, RuleBasedStateMachine):
         who = "user:kim" if how == "revoke" else ("user:bob" if other else owner)
         grant, mine = found["grant"], how == "revoke" or who == owner
         got = self.run(self.town.end(request, who, how)) == 200
-        wanted = mine and (how != "credential" or grant["state"] == "ACTIVE")
+        live = grant["state"] == "ACTIVE" and self.world["now"] < grant["ends"]
+        wanted = mine and (how != "credential" or live)
         failed = how != "credential" and grant["state"] == "FAILED"
         self._same(how, got, wanted and not failed, found["grant"]) if not failed else None
+        if how == "credential" and wanted:
+            self.world["requests"][request] = {**found, "grant": {**grant, "handed": True}}
         if how != "credential" and mine and grant["state"] in ("PENDING", "ACTIVE"):
             self.world["requests"][request] = {**found, "grant": {**grant, "state": "ENDED", "early": True}}
         self._compare(how, request)

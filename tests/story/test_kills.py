@@ -4,8 +4,9 @@ The gates count the calls of one whole life, then hold each in turn, before and 
 it is SIGKILLed there and started again. 30 s after the last restart every credential that AWS ever issued is tried at
 AWS: it may be alive only where its grant is ACTIVE.
 
-A call is found again in another life by its place among the calls that name the grant: the j-th call after the i-th
-that does. So lives can follow each other at once, while what was killed before is still being put right.
+A call is found again in another life by its place among the calls that name the grant: the j-th of its name since the
+i-th that does, or else the next of its name. So lives can follow each other at once, while what was killed before is
+still being put right, and while RQ's own calls fall between those of a grant now here, now there.
 
 A run plays every kill at AWS, and a third of the many at Redis: another third each day, which is printed. `make kills`
 plays all of them (`KILLS=all`; `KILLS=0`, `1` or `2` names a third).
@@ -36,7 +37,7 @@ THIRDS = 3
 
 @dataclass(frozen=True)
 class Kill:
-    """Where to kill: at which gate, at the j-th call after the i-th that names the grant, before or after."""
+    """Where to kill: at which gate, at the j-th call of a name since the i-th that names the grant, before or after."""
 
     gate: str
     name: str
@@ -50,18 +51,33 @@ class Kill:
 
 
 @dataclass
+class Trace:
+    """Follow the calls of one life."""
+
+    ulid: bytes
+    i: int = 0
+    since: Counter[str] = field(default_factory=Counter)
+
+    def follow(self, call: Call) -> tuple[int, int]:
+        """Return the place of one more call: how many named the grant, how many of its name there were since."""
+        if names(call, self.ulid):
+            self.i += 1
+            self.since.clear()
+        self.since[call.name] += 1
+        return self.i, self.since[call.name]
+
+
+@dataclass
 class Place:
-    """Follow the calls of one life, and tell when it has come to the place of a kill."""
+    """Tell when a life has come to the place of a kill."""
 
     i: int
     j: int
     name: str
-    ulid: bytes = b"\0never"
-    at: tuple[int, int] = (0, 0)
+    trace: Trace
 
     def __call__(self, call: Call) -> bool:
-        self.at = step(self.at, call, self.ulid)
-        return self.at[0] == self.i and self.at[1] >= self.j and call.name == self.name
+        return self.trace.follow(call) >= (self.i, self.j) and call.name == self.name
 
 
 @dataclass
@@ -73,11 +89,6 @@ class Outcome:
     missed: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     states: Counter[str] = field(default_factory=Counter)
-
-
-def step(at: tuple[int, int], call: Call, ulid: bytes) -> tuple[int, int]:
-    """Return the place after one more call."""
-    return (at[0] + 1, 0) if names(call, ulid) else (at[0], at[1] + 1)
 
 
 def names(call: Call, ulid: bytes) -> bool:
@@ -103,9 +114,9 @@ def plan(of: Town) -> tuple[list[Kill], dict[str, int]]:
     calls, request, minted = one_life(of)
     kills = []
     for gate, log in calls.items():
-        at = (0, 0)
+        trace = Trace(ulid_of(request))
         for number, call in enumerate(log, 1):
-            at = step(at, call, ulid_of(request))
+            at = trace.follow(call)
             for when in ("before", "after"):
                 kills.append(Kill(gate, call.name, *at, when))
                 if gate == "worker→aws" and number <= minted[gate]:
@@ -136,7 +147,7 @@ def play(of: Town, kill: Kill) -> tuple[str, str]:
     for each in (of.worker, of.clock):
         assert each.running, f"{each.name} did not come up again:\n{each.output[-2000:].decode()}"
     request = of.ask()["id"]
-    place = Place(kill.i, kill.j, kill.name, ulid_of(request))
+    place = Place(kill.i, kill.j, kill.name, Trace(ulid_of(request)))
     hold: Hold = gate.hold(1, kill.when, only=place)
     of.review("robin", request)
     if _live_or_held(of, request, hold) == "ACTIVE":

@@ -7,7 +7,7 @@ import pytest
 
 import workers.data
 from approvers.facts import ActionTable, RiskList
-from workers.data.generate import LEVELS, TABLE, reduce, render
+from workers.data.generate import ARNS, LEVELS, TABLE, reduce, reduce_arns, render
 from workers.data.levels import Levels, load_levels
 from workers.data.lists import LISTS
 from workers.data.pairs import PAIRS
@@ -182,3 +182,69 @@ def test_the_product_does_not_import_the_generator_or_its_source():
     folder = Path(workers.data.__file__).parent
     assert "policy_sentry" not in (folder / "levels.py").read_text()
     assert "generate" not in (folder / "levels.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("action", "bare"),
+    [
+        ("ec2:DescribeRegions", True),
+        ("EC2:describeregions", True),
+        ("s3:ListAllMyBuckets", True),
+        ("tag:GetResources", True),
+        ("s3:GetObject", False),
+        ("s3:GetObjec", False),
+        ("tag:NoSuchThing", False),
+        ("nosuch:Thing", False),
+    ],
+)
+def test_which_actions_take_no_resource(action, bare):
+    assert load_levels().bare(action) is bare
+
+
+@pytest.mark.parametrize(
+    ("action", "service", "takes"),
+    [
+        ("s3:GetObject", "s3", True),
+        ("S3:GetObject", "s3", True),
+        ("s3:GetObject", "rds", False),
+        ("redshift-data:ExecuteStatement", "redshift", True),
+        ("redshift-data:ExecuteStatement", "redshift-data", True),
+        ("redshift-data:ExecuteStatement", "s3", False),
+        ("ssm:SendCommand", "ec2", True),
+        ("backup:StartBackupJob", "dynamodb", True),
+        ("nosuch:Thing", "nosuch", True),
+        ("nosuch:Thing", "s3", False),
+    ],
+)
+def test_of_which_services_an_action_takes_resources(action, service, takes):
+    assert load_levels().takes(action, service) is takes
+
+
+def test_the_table_of_resources_is_of_the_same_version_and_names_actions_that_exist():
+    table, levels = json.loads(ARNS.read_text()), load_levels()
+    assert f"{table['source']} {table['version']}" == levels.version
+    for service, one in table["services"].items():
+        assert one.get("bare") == "*" or all(levels.known(f"{service}:{name}") for name in one.get("bare", ()))
+    assert ARNS.stat().st_size < 200_000
+
+
+def test_generating_resources_keeps_only_what_is_not_usual():
+    def action(*types: str) -> dict:
+        return {"resource_types": {key: {} for key in types}}
+
+    bucket, other = {"arn": "arn:${Partition}:zz:::${Name}"}, {"arn": "arn:${Partition}:yy:${Region}::x/${Id}"}
+    definition = {
+        "schema_version": "1",
+        "empty": {"privileges": {}, "resources": {}},
+        "zz": {"privileges": {"GetB": action("bucket", ""), "GetA": action("")}, "resources": {"bucket": bucket}},
+        "usual": {"privileges": {"GetB": action("bucket")}, "resources": {}},
+        "two": {"privileges": {"GetB": action("x")}, "resources": {"x": other}},
+        "all": {"privileges": {"GetB": action(), "GetC": action("")}, "resources": {}},
+        "any": {"privileges": {"GetB": action("x")}, "resources": {"x": {"arn": "arn:${Partition}:${Vendor}:::x"}}},
+    }
+    assert reduce_arns(definition) == {
+        "all": {"bare": "*"},
+        "any": {"arns": "*"},
+        "two": {"arns": ["two", "yy"]},
+        "zz": {"bare": ["GetA"]},
+    }

@@ -18,7 +18,7 @@ from rq.serializers import JSONSerializer
 
 from tests.worlds.fixtures import empty_valkey, valkey
 from tests.worlds.valkey import Valkey
-from workers.queue import FUNCTION, NAME, AllowedJob, Queue, job_id, make_worker
+from workers.queue import FUNCTION, NAME, AllowedJob, Queue, job_id, make_worker, shared_out
 from workers.stores.port import Attempt, Unavailable
 
 __all__ = ["empty_valkey", "valkey"]
@@ -45,10 +45,11 @@ from workers import queue
 
 notes = pathlib.Path(__file__).parent / "notes"
 
-def run(member, fence):
+def run(items):
     with notes.open("a") as file:
-        file.write(f"{member} {fence} {os.getpid()}\\n")
-    if member == "grant:slow":
+        for member, fence in items:
+            file.write(f"{member} {fence} {os.getpid()}\\n")
+    if items[0][0] == "grant:slow":
         time.sleep(1)
         with notes.open("a") as file:
             file.write("slow done\\n")
@@ -98,7 +99,7 @@ async def test_items_become_jobs_with_their_fences(queue: Queue, empty_valkey: V
         waiting = client.lrange(f"rq:queue:{NAME}", 0, -1)
         assert waiting[:2] == [b"grant-grt_1-5", b"sweep-aws-6"]
         job = Job.fetch("grant-grt_1-5", connection=client, serializer=JSONSerializer)
-        assert (job.func_name, list(job.args), job.kwargs) == (FUNCTION, ["grant:grt_1", 5], {})
+        assert (job.func_name, list(job.args), job.kwargs) == (FUNCTION, [[["grant:grt_1", 5]]], {})
         assert (job.timeout, job.result_ttl, job.failure_ttl) == (15, 60, 86_400)
         assert 0 < client.ttl("rq:job:grant-grt_1-5") <= 86_400, "RQ's rubbish dies by itself"
 
@@ -110,7 +111,34 @@ async def test_nothing_to_push_pushes_nothing(queue: Queue, empty_valkey: Valkey
 
 
 def test_a_job_id_has_only_what_rq_runs() -> None:
-    assert job_id(Attempt("grant:a.b/c:ü", 7)) == "grant-a-b-c---7"
+    assert job_id([Attempt("grant:a.b/c:ü", 7)]) == "grant-a-b-c---7"
+    assert job_id([Attempt("grant:a", 7), Attempt("grant:b", 8)]) == "grant-a-7-of-2"
+
+
+@pytest.mark.parametrize(
+    ("items", "sizes"),
+    [(1, [1]), (8, [1] * 8), (9, [2, 2, 2, 2, 1]), (100, [13] * 7 + [9]), (800, [100] * 8), (850, [100] * 8 + [50])],
+    ids=str,
+)
+def test_few_items_are_a_job_each_and_many_share_jobs(items: int, sizes: list[int]) -> None:
+    asked = [Attempt(f"grant:{number}", number) for number in range(items)]
+    shared = shared_out(asked)
+    assert [len(some) for some in shared] == sizes
+    assert [item for some in shared for item in some] == asked
+
+
+async def test_a_burst_shares_jobs_and_each_item_is_run_with_its_own_fence(
+    empty_valkey: Valkey, queue: Queue, scene: Path
+) -> None:
+    await queue.push([Attempt(f"grant:{number}", 1000 + number) for number in range(80)])
+    with empty_valkey.client() as client:
+        assert client.llen(f"rq:queue:{NAME}") == 8
+        job = Job.fetch("grant-0-1000-of-10", connection=client, serializer=JSONSerializer)
+        assert job.description == "10 items"
+    worker = start(scene, empty_valkey.url, "burst")
+    _, errors = worker.communicate(timeout=30)
+    assert worker.returncode == 0, errors
+    assert [line.split()[:2] for line in notes(scene)] == [[f"grant:{n}", str(1000 + n)] for n in range(80)]
 
 
 async def test_a_queue_that_is_away_is_unavailable(tmp_path: Path) -> None:
@@ -133,14 +161,14 @@ async def test_a_worker_runs_each_item_with_its_fence(queue: Queue, empty_valkey
         assert 0 < client.ttl("rq:job:grant-a-1") <= 60
 
 
-CALL: list[object] = [FUNCTION, None, ["grant:a", 1], {}]
+CALL: list[object] = [FUNCTION, None, [[["grant:a", 1]]], {}]
 
 
 @pytest.mark.parametrize(
     ("call", "fields"),
     [
         (["os.system", None, ["touch {owned}"], {}], {}),
-        ([FUNCTION, "workers.jobs", ["grant:a", 1], {}], {}),
+        ([FUNCTION, "workers.jobs", [[["grant:a", 1]]], {}], {}),
         (["workers.jobs.run.__init__", None, [], {}], {}),
         (["subprocess.call", None, [["touch", "{owned}"]], {}], {}),
     ],

@@ -201,7 +201,7 @@ async def test_a_sweep_that_was_overtaken_writes_nothing(farm: Farm):
 async def test_the_clock_makes_it_due_for_a_worker(farm: Farm):
     await Clock(farm.store, None, farm.tools.lease, farm.pager)._start_sweeping()
     items = (await farm.store.due.claim("worker", most=9, lease=farm.tools.lease)).items
-    assert {one.member for one in items} == SWEEPS.keys() == {layout.SWEEP, layout.TAG_SWEEP}
+    assert {one.member for one in items} == SWEEPS.keys() == {layout.SWEEP, layout.TAG_SWEEP, layout.SESSION_SWEEP}
     assert SWEEPS[layout.TAG_SWEEP] is sweep_tags
     assert lane_of(layout.TAG_SWEEP) == "worker"
 

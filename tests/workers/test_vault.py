@@ -49,6 +49,16 @@ def test_opens_for_its_recipient() -> None:
     assert open_credential(KEY, seal(), GRANT, CALLER) == FIELDS
 
 
+def test_of_what_is_no_aws_session_the_variables_are_sealed_and_no_keys() -> None:
+    secret = Secret("cs_reader", "", "", SECRET.expiration, {"PGUSER": "cs_reader", "PGPASSWORD": "hush-hush"})
+    sealed = seal_credential(secret, KEY.public, GRANT, CALLER)
+    assert open_credential(KEY, sealed, GRANT, CALLER) == {
+        "environment": {"PGUSER": "cs_reader", "PGPASSWORD": "hush-hush"},
+        "expiration": "2026-11-20T10:15:00.000Z",
+    }
+    assert "hush" not in f"{secret!r}"
+
+
 def test_two_seals_of_one_credential_differ() -> None:
     assert seal()[:ENCAPSULATED_BYTES] != seal()[:ENCAPSULATED_BYTES]
 

@@ -2,14 +2,14 @@
 
 It enforces what the real one does: a session works while its TTL lasts and no Deny names its grant; a Deny removed
 brings a living session back. Troubles are set from outside: `refuse`, `lose_answer`, `not_sent`, `deny_nobody`,
-`deny_everybody`, `broken`.
+`deny_everybody`, `broken`, `room` (Denies that one role holds), `changed` and `looks` (what a look finds amiss).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from approvers.grant import Plan, ProofKind
@@ -17,13 +17,16 @@ from workers.providers.port import (
     Caps,
     Handle,
     Minted,
+    NoRoom,
     NotSent,
     OutcomeUnknown,
     ProofOutcome,
     ProviderError,
     Reading,
     Refused,
+    RoleLook,
     Secret,
+    check_in_time,
 )
 
 
@@ -47,10 +50,16 @@ class Cloud:
     deny_nobody: bool = False
     deny_everybody: bool = False
     broken: str = ""
+    packed_percent: int | None = None
     during_mint: threading.Event | None = None
     minting: threading.Event = field(default_factory=threading.Event)
     sessions: list[Session] = field(default_factory=list)
     denies: set[str] = field(default_factory=set)
+    where: dict[str, str] = field(default_factory=dict)
+    """On which base role a Deny was written; one planted from outside stands wherever it is looked for."""
+    room: int = 59
+    changed: set[str] = field(default_factory=set)
+    looks: dict[str, RoleLook | ProviderError] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
     def alive(self, grant_id: str) -> list[Session]:
@@ -63,10 +72,11 @@ class Cloud:
 
     @property
     def caps(self) -> Caps:
-        return Caps(timedelta(seconds=1), timedelta(hours=12), early_revoke=True, typical_lag=timedelta())
+        return Caps(timedelta(seconds=1), timedelta(hours=12), early_revoke="per_grant", typical_lag=timedelta())
 
-    def mint(self, grant_id: str, plan: Plan) -> Minted:
+    def mint(self, grant_id: str, plan: Plan, not_after: datetime | None = None) -> Minted:
         self.calls.append("mint")
+        check_in_time(self.now(), not_after)
         if self.refuse:
             raise Refused(self.refuse)
         if self.not_sent:
@@ -80,13 +90,18 @@ class Cloud:
         if self.lose_answer:
             raise OutcomeUnknown("the answer was lost")
         secret = Secret("ASIAEXAMPLE", "very-secret", "very-secret-token", session.expiration)
-        return Minted(secret, session.ends_at, session.expiration, "request-1")
+        return Minted(secret, session.ends_at, session.expiration, "request-1", self.packed_percent)
 
     def revoke(self, handle: Handle) -> None:
         self.calls.append("revoke")
         if self.broken:
             raise ProviderError(self.broken)
+        role, others = handle.plan.role_arn, self.denies - {handle.grant_id}
+        if sum(self.where.get(one, role) == role for one in others) >= self.room:
+            raise NoRoom(f"role {role} has no room for another Deny (LimitExceeded)")
         self.denies.add(handle.grant_id)
+        self.where[handle.grant_id] = role
+        self.changed.discard(handle.grant_id)
 
     def verify(self, handle: Handle, kind: ProofKind) -> Reading:
         self.calls.append(f"verify {kind}")
@@ -112,4 +127,10 @@ class Cloud:
 
     def leftovers(self, plan: Plan) -> list[str]:
         self.calls.append("leftovers")
-        return sorted(self.denies)
+        return sorted(one for one in self.denies if self.where.get(one, plan.role_arn) == plan.role_arn)
+
+    def look(self, plan: Plan, texts: Sequence[str]) -> RoleLook:
+        denies, amiss = self.leftovers(plan), self.looks.get(plan.role_arn, RoleLook())
+        if isinstance(amiss, ProviderError):
+            raise amiss
+        return replace(amiss, denies=denies, changed=[one for one in texts if one in self.changed and one in denies])

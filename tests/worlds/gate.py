@@ -195,6 +195,15 @@ class Gate(ABC):
         """Answer in the other side's place; the call never gets there."""
         self._add(Spoil(nth, "before", only, answer=answer))
 
+    def obey(self, rule: Rule) -> None:
+        """Follow a rule of the test's own making; one rule may serve several gates."""
+        self._add(rule)
+
+    def forgo(self, rule: Rule) -> None:
+        """Follow it no longer."""
+        with self._lock:
+            self._rules = [one for one in self._rules if one is not rule]
+
     def reset(self) -> None:
         """Forget calls and rules; what is held is released."""
         self.release()

@@ -23,7 +23,7 @@ from approvers.errors import CountersignError
 from approvers.grant import LIVE
 from approvers.times import stamp
 from tests.worlds.background import Background
-from tests.worlds.intake_rows import PRINCIPAL, Rows, answer, credential, settled
+from tests.worlds.intake_rows import PRINCIPAL, SECRET, Rows, answer, credential, settled
 
 API_KEY = "cs_world-key-0123456789"
 QUERIES = {"wait", "after", "mine", "state", "actor"}
@@ -121,8 +121,11 @@ class IntakeWorld:
     def fail(self) -> None:
         self._do(lambda: self.rows.set_grant(self.row(), state="FAILED", failure="AWS said no"))
 
-    def end(self, cause: str = "revoke", by: str = "user:robin", reason: str = "") -> None:
-        self._do(lambda: self.rows.end(self.row(), cause, by, reason))
+    def end(self, cause: str = "revoke", by: str = "user:robin", reason: str = "", request: str | None = None) -> None:
+        self._do(lambda: self.rows.end(self.row(request), cause, by, reason))
+
+    def warn(self, request: str | None = None) -> None:
+        self._do(lambda: self.rows.set_grant(self.row(request), warned_at=stamp(datetime.now(UTC))))
 
     def prove(self, request: str | None = None) -> None:
         self._do(lambda: self.rows.prove(self.row(request)))
@@ -258,7 +261,12 @@ class IntakeWorld:
             case "credential", []:
                 if grant["state"] != "ACTIVE":
                     raise Refusal(409, "grant_ended", f"{grant['id']} has ended; its credential is gone")
-                return web.json_response(credential(row))
+                secret = self.rows.secrets.get(grant["id"], SECRET)
+                return web.json_response(credential(row, secret))
+            case "heartbeat", []:
+                if grant["state"] != "ACTIVE":
+                    raise Refusal(409, "grant_ended", f"{grant['id']} has ended")
+                return web.json_response(grant)
             case ("release", []) | ("revoke", ["reason"]):
                 if grant["state"] not in ("REVOKED", "FAILED"):  # ending what has ended is no error
                     self.rows.end(row, verb, PRINCIPAL, body.get("reason", ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,6 +33,8 @@ class Rows:
         self.breaks_glass = True  # who asks for it gets it
         self.mints = True  # the worker mints at once
         self.proves = True  # the worker proves an end at once
+        self.narrowed: dict[str, Any] | None = None  # what a reviewer made smaller
+        self.secrets: dict[str, dict[str, str]] = {}  # by grant id; SECRET for all others
         self.frozen: dict[str, Any] = {"on": False, "why": "", "by": None, "at": None}
         self.expires_in = timedelta(minutes=15)
         self.rows: dict[str, dict[str, Any]] = {}
@@ -74,6 +76,7 @@ class Rows:
             "expires_at": stamp(datetime.now(UTC) + self.expires_in),
             "decided_at": None,
             "action_digest": self.digest(action),
+            "narrowed": self.narrowed,
             "after_review": None,
             "consumed_at": None,
             "grant": None,
@@ -107,6 +110,10 @@ class Rows:
                 "actor": row["actor"],
                 "role": access.role,
                 "extends": row["_action"].extends,
+                "extended_by": None,
+                "heartbeat_seconds": row["_action"].heartbeat_seconds,
+                "collect_by": None,
+                "warned_at": None,
                 "break_glass": row["_action"].break_glass,
                 "account": "prod-payments",
                 "actions": list(access.actions),
@@ -134,6 +141,8 @@ class Rows:
     def mint(self, row: dict[str, Any]) -> None:
         ends_at = stamp(datetime.now(UTC) + timedelta(seconds=row["grant"]["ttl_seconds"]))
         self.set_grant(row, state="ACTIVE", ends_at=ends_at, expiration=ends_at)
+        if (extends := row["grant"]["extends"]) and (old := self.find(extends)) is not None:
+            self.set_grant(old, extended_by=row["grant"]["id"])
 
     def end(self, row: dict[str, Any], cause: str, by: str, reason: str) -> None:
         self.set_grant(row, state="REVOKING", ending={"cause": cause, "by": by, "reason": reason})
@@ -179,9 +188,9 @@ def answer(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if not name.startswith("_")}
 
 
-def credential(row: dict[str, Any]) -> dict[str, Any]:
+def credential(row: dict[str, Any], secret: Mapping[str, Any]) -> dict[str, Any]:
     """Return the secret, sealed to the caller's key if it sent one."""
-    plain = {**SECRET, "expiration": row["grant"]["expiration"]}
+    plain = {**secret, "expiration": row["grant"]["expiration"]}
     if row["_action"].public_key is None:
         return plain
     public = X25519PublicKey.from_public_bytes(base64.b64decode(row["_action"].public_key))

@@ -57,7 +57,7 @@ def request(*, seats: dict[str, int] | None = None, now: datetime = NOW, **chang
     asked = action(**changes)
     ttl = ttl_for(policy, asked.ttl_seconds)
     asked = asked.model_copy(update={"ttl_seconds": ttl})
-    planned = plan(asked, roster, ttl) if asked.access else None
+    planned = plan(asked, roster, ttl, load_levels()) if asked.access else None
     facts = gather(
         asked, principal=CALLER, caller=roster.caller(CALLER), plan=planned, policy=policy, levels=load_levels(), at=now
     )

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -37,8 +38,10 @@ def free_port() -> int:
 class Valkey:
     """One server on one directory and one loopback port. A context manager: at its end nothing is left running."""
 
-    def __init__(self, data_dir: Path, **settings: str) -> None:
+    def __init__(self, data_dir: Path, *, env: Mapping[str, str] | None = None, **settings: str) -> None:
+        """`env` is added to the server's environment."""
         self.data_dir, self.port = data_dir, free_port()
+        self._env = {**os.environ, **(env or {})}
         self._settings = DURABLE | {name.replace("_", "-"): value for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -55,7 +58,7 @@ class Valkey:
         settings = self._settings | {"bind": "127.0.0.1", "port": str(self.port), "dir": str(self.data_dir)}
         words = [word for name, value in settings.items() for word in (f"--{name}", value)]
         self._process = subprocess.Popen(
-            [find_binary(), *words], stdout=subprocess.DEVNULL, preexec_fn=_die_with_the_tests
+            [find_binary(), *words], stdout=subprocess.DEVNULL, env=self._env, preexec_fn=_die_with_the_tests
         )
         give_up = time.monotonic() + 20
         with self.client() as client:

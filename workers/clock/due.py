@@ -16,7 +16,7 @@ from workers.alerts import Alerts
 from workers.clock.owing import Owing
 from workers.clock.waiting import Waiting
 from workers.policies import Policies
-from workers.queue import Queue
+from workers.queue import MOST_AT_ONCE, Queue
 from workers.stores import layout
 from workers.stores.port import Commit, Handout, Store, Unavailable
 
@@ -58,14 +58,13 @@ class Clock:
 
     async def dispatch(self) -> None:
         """Hand due worker items to RQ, as many as fit; the rest stays in the due set, where nothing is lost."""
-        room = min(await self._queue.room(), AT_ONCE)
-        if not room:
+        if not await self._queue.room():
             await asyncio.sleep(FULL_PAUSE_SECONDS)
             return
-        handout = await self._hand_on(room)
+        handout = await self._hand_on()
         if not handout.items:
             await self._store.due.wait("worker", min(LOOK_AGAIN, handout.next_in))
-            await self._hand_on(room)  # nothing was pushed since: the room is still there, and who waits need not ask
+            await self._hand_on()  # nothing was pushed since: the room is still there, and who waits need not ask
 
     async def attend(self) -> None:
         """Carry out the clock's own due items."""
@@ -111,15 +110,16 @@ class Clock:
         await self._store.signals.beat("clock")
         await asyncio.sleep(BEAT_EVERY.total_seconds())
 
-    async def _hand_on(self, most: int) -> Handout:
-        handout = await self._store.due.claim("worker", most=most, lease=self._lease)
+    async def _hand_on(self) -> Handout:
+        handout = await self._store.due.claim("worker", most=MOST_AT_ONCE, lease=self._lease)
         await self._queue.push(handout.items)
         return handout
 
     async def _start_sweeping(self) -> None:
         """Make the reconciler and the reading of tags due; from then on each makes its next turn due."""
         now = await self._store.records.now()
-        await self._store.records.commit(Commit(at=now, due={layout.SWEEP: now, layout.TAG_SWEEP: now}))
+        sweeps = (layout.SWEEP, layout.TAG_SWEEP, layout.SESSION_SWEEP)
+        await self._store.records.commit(Commit(at=now, due=dict.fromkeys(sweeps, now)))
 
 
 async def _for_ever(turn: Callable[[], Awaitable[None]]) -> None:

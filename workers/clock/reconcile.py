@@ -1,44 +1,62 @@
-"""Compare what should stand at AWS with what stands there, once a minute: Denies without a grant, grants without Deny.
+"""Compare what should stand at AWS with what stands there, once a minute, on every base role of every alias.
 
-It is an item of the due set like any other, carried out by a worker, because only workers hold AWS rights.
+It is an item of the due set like any other, carried out by a worker, because only workers hold AWS rights. Accounts are
+looked at side by side: one that hangs or is broken holds up no other, and is told.
 """
 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
-from approvers.grant import Grant, GrantState, Plan, collect_at
+from approvers.grant import Grant, Plan
 from approvers.roster import Role, Roster
 from approvers.upgrades import read
-from workers import logs
-from workers.alerts import Alert
-from workers.providers.port import Handle, Provider, ProviderError
+from workers.clock.alarms import Alarms
+from workers.clock.findings import Base, label, settle_role
+from workers.providers.port import Looked, ProviderError
 from workers.stores import layout
-from workers.stores.port import Attempt, Commit
+from workers.stores.port import Attempt
+from workers.stores.rooms import RoomSeen, RoomsSeen, rooms_seen
 from workers.tools import Tools
 
 EVERY = timedelta(minutes=1)
-DENY_BUDGET_ALERT = 45
-"""A role holds 59 Denies (aws.md 4: 10,240 characters at 172 each); on-call hears of it while there is still room."""
-PAGE = 1_000
-_log = logs.get_logger(__name__)
+TEXTS = 6
+"""Denies of a role whose text is compared in one sweep: each of 59 within ten minutes, and few calls of IAM."""
+PAGE, PAGES = 1_000, 100
+SHARE = 0.6
+"""Of the lease: what is not looked at by then is told as not looked at, and the item is done in time."""
+Held = Mapping[str, Mapping[str, Grant]]
 
 
 async def sweep(tools: Tools, attempt: Attempt) -> str:
-    """Look at every role once, repair what is missing, tell what is strange, and be due again in a minute."""
+    """Look at every base role once, repair what is missing, tell what is strange, and be due again in a minute."""
     await tools.policies.refresh()
-    found = 0
-    provider = tools.providers.get("aws")
-    if provider and (roster := tools.policies.roster):
-        for role in roster.roles.values():
-            try:
-                found += await _sweep_role(tools, provider, probe_plan(role, roster))
-            except ProviderError as error:  # one broken account does not hold up the others
-                await _tell(tools, "sweep_failed", role.name, f"The role {role.name} could not be looked at: {error}")
+    before, record = await rooms_seen(tools.store.records)
+    alarms = Alarms(tools, before.alarms)
+    roster, provider = tools.policies.roster, tools.providers.get("aws")
+    plans: list[Plan] = base_plans(roster) if roster and isinstance(provider, Looked) else []
+    seen = await _look_at_all(tools, plans, alarms) if plans else {}
+    gone = {one.role_arn for one in before.alarms} - {plan.role_arn for plan in plans}
+    after = RoomsSeen(roles=seen, alarms=await alarms.settle({*seen, *gone}))
     now = await tools.store.records.now()
-    await tools.store.records.commit(Commit(at=now, attempt=attempt, due={layout.SWEEP: now + EVERY}))
-    return f"{found} Denies in place"
+    commit = layout.commit(
+        now,
+        layout.put(layout.ROOMS, record.version, after.model_dump_json()),
+        attempt=attempt,
+        due={layout.SWEEP: now + EVERY},
+        counts=dict(alarms.counts),
+    )
+    await tools.store.records.commit(commit)
+    return f"{sum(one.denies for one in seen.values())} Denies in place"
+
+
+def base_plans(roster: Roster) -> list[Plan]:
+    """Return a plan for each base role of each AWS alias, which names it and asks for nothing."""
+    plans = [probe_plan(role, roster) for role in roster.roles.values() if not role.by_command]
+    return [plan.on(arn) for plan in plans for arn in plan.arns]
 
 
 def probe_plan(role: Role, roster: Roster) -> Plan:
@@ -52,56 +70,84 @@ def probe_plan(role: Role, roster: Roster) -> Plan:
         account=account.name,
         account_id=account.id,
         environment=account.environment,
+        more_arns=role.more_arns,
+        revoker_arn=account.revoker,
         actions=(),
         resources=(),
         ttl_seconds=900,
     )
 
 
-async def _sweep_role(tools: Tools, provider: Provider, plan: Plan) -> int:
-    standing = set(await asyncio.to_thread(provider.leftovers, plan))
-    if len(standing) >= DENY_BUDGET_ALERT:
-        summary = f"{plan.role} holds {len(standing)} of about 59 Denies; early revokes will soon be refused"
-        await _tell(tools, "deny_budget", plan.role, summary)
-    wanted = await _wanted(tools, plan)
-    for grant_id in sorted(set(wanted) - standing):
-        await _put_back(tools, provider, wanted[grant_id])
-    for grant_id in sorted(standing - set(wanted)):
-        await _look_at_stray(tools, provider, grant_id)
-    return len(standing)
+async def _look_at_all(tools: Tools, plans: Sequence[Plan], alarms: Alarms) -> dict[str, RoomSeen]:
+    """Look at the accounts side by side; returns what was seen, by ARN."""
+    held = await _held(tools)
+    accounts: defaultdict[str, list[Plan]] = defaultdict(list)
+    for plan in plans:
+        accounts[plan.account_id].append(plan)
+    seen: dict[str, RoomSeen] = {}
+    looks = [_look_at_account(tools, of, held, alarms, seen) for of in accounts.values()]
+    for problem in await asyncio.gather(*looks, return_exceptions=True):
+        if problem is not None:
+            raise problem  # the store is gone, or we are stopped: the item comes back with its lease
+    return seen
 
 
-async def _wanted(tools: Tools, plan: Plan) -> dict[str, Grant]:
-    """Return the grants of the role whose Deny must stand now."""
-    ids = await tools.store.records.members(layout.DENIES, limit=PAGE)
-    seen = await tools.store.records.read([layout.grant_key(one) for one in ids])
-    grants = [read(Grant, record.json) for record in seen.records.values() if record.version]
-    return {one.id: one for one in grants if one.plan.role_arn == plan.role_arn and one.collected_at is None}
+async def _look_at_account(
+    tools: Tools, plans: Sequence[Plan], held: Held, alarms: Alarms, seen: dict[str, RoomSeen]
+) -> None:  # fmt: skip
+    """Look at the roles of one account, one after the other; tell which could not be looked at."""
+    open_, why = list(plans), "AWS did not answer in time"
+    try:
+        async with asyncio.timeout((tools.lease * SHARE).total_seconds()):
+            while open_:
+                try:
+                    found = await _look_at(tools, open_[0], held.get(open_[0].role_arn, {}), alarms)
+                    seen[found.plan.role_arn] = found.seen
+                except ProviderError as error:
+                    await _failed(alarms, open_[0], str(error))
+                open_.pop(0)
+    except TimeoutError:
+        for plan in open_:
+            await _failed(alarms, plan, why)
 
 
-async def _put_back(tools: Tools, provider: Provider, grant: Grant) -> None:
-    """Write a Deny again that somebody removed while a session of the grant may still be alive."""
-    if await tools.store.records.now() >= collect_at(grant):
-        return
-    await asyncio.to_thread(provider.revoke, Handle(grant.id, grant.plan, grant.ends_at, grant.expiration))
-    await tools.alert("deny_missing", grant, f"The Deny of {grant.id} was gone and has been put back", "critical")
+async def _look_at(tools: Tools, plan: Plan, held: Mapping[str, Grant], alarms: Alarms) -> Base:
+    provider, now = tools.provider("aws"), await tools.store.records.now()
+    assert isinstance(provider, Looked)
+    look = await tools.ask(plan, provider.look, plan, _in_turn(sorted(held), now))
+    needed = await tools.store.records.members(layout.room_of(plan.role_arn), limit=PAGE)
+    seen = RoomSeen(
+        role=plan.role, denies=len(look.denies), needed=len(needed), everyone=look.everyone, seen_at=now
+    )  # fmt: skip
+    base = Base(plan, look, seen, held)
+    await settle_role(tools, base, alarms)
+    return base
 
 
-async def _look_at_stray(tools: Tools, provider: Provider, grant_id: str) -> None:
-    """Handle a Deny that no record asks for: collect it if its grant is over, else keep it and tell."""
-    record = (await tools.store.records.read([layout.grant_key(grant_id)])).records[layout.grant_key(grant_id)]
-    if not record.version:
-        await _tell(tools, "orphan_deny", grant_id, f"A Deny for {grant_id} stands at AWS, but no such grant is known")
-        return
-    grant = read(Grant, record.json)
-    over = grant.state is GrantState.REVOKED and grant.collected_at is not None
-    if over and await tools.store.records.now() >= collect_at(grant):
-        await asyncio.to_thread(provider.collect, Handle(grant.id, grant.plan, grant.ends_at, grant.expiration))
-    # Otherwise an attempt wrote it and has not committed yet: the due item of that grant goes on from there.
+async def _failed(alarms: Alarms, plan: Plan, why: str) -> None:
+    summary = f"The base role {plan.role_arn} could not be looked at: {why}"
+    await alarms.tell("sweep_failed", label(plan), plan.role_arn, summary)
 
 
-async def _tell(tools: Tools, kind: str, key: str, summary: str) -> None:
-    at = await tools.store.records.now()
-    _log.warning("sweep.found", kind=kind, subject=key)
-    await tools.alerts.send(Alert(f"{kind}:{key}", "warning", summary, at))
-    await tools.store.records.commit(Commit(at=at, counts={f"alerts:{kind}": 1}))
+async def _held(tools: Tools) -> Held:
+    """Return the grants whose Deny must stand now, by base role and id."""
+    found: defaultdict[str, dict[str, Grant]] = defaultdict(dict)
+    after: str | None = None
+    for _ in range(PAGES):
+        ids = await tools.store.records.members(layout.DENIES, limit=PAGE, after=after)
+        if not ids:
+            break
+        seen = await tools.store.records.read([layout.grant_key(one) for one in ids])
+        for grant in [read(Grant, record.json) for record in seen.records.values() if record.version]:
+            if grant.collected_at is None:
+                found[grant.plan.role_arn][grant.id] = grant
+        after = ids[-1]
+    return found
+
+
+def _in_turn(ids: Sequence[str], now: datetime) -> list[str]:
+    """Return a few of the ids, others with every sweep, so that each has its turn."""
+    if len(ids) <= TEXTS:
+        return list(ids)
+    start = int(now.timestamp() // EVERY.total_seconds()) * TEXTS
+    return [ids[(start + step) % len(ids)] for step in range(TEXTS)]

@@ -1,6 +1,7 @@
-"""Look up what an AWS action is: its access level, and our risk lists that hold it. Loaded once, when first asked.
+"""Look up what an AWS action is: its access level, our risk lists that hold it, the ARNs that it takes.
 
-Also what a policy file may name: whether a pattern fits any action, and which one a misspelt word was meant to be.
+Loaded once, when first asked. Also what a policy file may name: whether a pattern fits any action, and which one a
+misspelt word was meant to be.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ UNKNOWN = "unknown"
 LIKENESS = 0.6
 """How alike (0–1, as difflib counts) a name must be to be what somebody meant."""
 NO_PAIRS: Mapping[str, tuple[str, ...]] = {}
+Arns = Mapping[str, Mapping[str, Sequence[str]]]
+"""Service → `bare`: its actions that take no resource (or `*`); `arns`: the services whose ARNs it takes (or `*`)."""
+NO_ARNS: Arns = {}
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*|[^A-Z]+")
 
 
@@ -33,8 +37,9 @@ class Levels:
         lists: Mapping[str, tuple[str, ...]],
         version: str,
         pairs: Mapping[str, tuple[str, ...]] = NO_PAIRS,
+        arns: Arns = NO_ARNS,
     ) -> None:
-        """Take `service:Action` as AWS writes it → level, list name → patterns, the version of the table, and pairs."""
+        """Take `service:Action` as AWS writes it → level, list name → patterns, the table's version, pairs and ARNs."""
         self.version = version
         self._levels = {action.lower(): level for action, level in levels.items()}
         self._names = tuple(levels)
@@ -42,6 +47,8 @@ class Levels:
         self._held = lru_cache(maxsize=4096)(self._look)
         self._fits = lru_cache(maxsize=4096)(self._fits_any)
         self._pairs = {first.lower(): _one_pattern(seconds) for first, seconds in pairs.items()}
+        self._bare = {f"{service}:{name}".lower() for service, one in arns.items() for name in one.get("bare", ())}
+        self._arns = {service: frozenset(one["arns"]) for service, one in arns.items() if "arns" in one}
 
     def level(self, action: str) -> str:
         """Return `List`, `Read`, `Tagging`, `Write`, `Permissions management` or `unknown`."""
@@ -62,6 +69,17 @@ class Levels:
     def known(self, pattern: str) -> bool:
         """Tell whether a pattern (`*` is its only wildcard) fits at least one action of the table."""
         return self._fits(pattern.lower())
+
+    def bare(self, action: str) -> bool:
+        """Tell whether an action takes no resource: it can be allowed on `*` alone, such as `ec2:DescribeRegions`."""
+        name = action.lower()
+        return name in self._bare or (name in self._levels and f"{name.partition(':')[0]}:*" in self._bare)
+
+    def takes(self, action: str, service: str) -> bool:
+        """Tell whether an action can be for an ARN of that service; by the service alone, not by the kind of thing."""
+        own = action.partition(":")[0].lower()
+        taken = self._arns.get(own, frozenset((own,)))
+        return service in taken or "*" in taken
 
     def nearest(self, action: str) -> str | None:
         """Return the action, or pattern that ends in `*`, that a misspelt one was meant to be; None if none is alike.
@@ -106,7 +124,7 @@ class Levels:
 
 @lru_cache(maxsize=1)
 def load_levels() -> Levels:
-    """Read the shipped table (some 20 milliseconds), once per process."""
+    """Read the shipped tables (some 20 milliseconds), once per process."""
     table = json.loads(files("workers.data").joinpath("aws_levels.json").read_text("utf-8"))
     levels = {
         f"{service}:{action}": level
@@ -114,7 +132,8 @@ def load_levels() -> Levels:
         for level, actions in by_level.items()
         for action in actions
     }
-    return Levels(levels, LISTS, f"{table['source']} {table['version']}", PAIRS)
+    arns = json.loads(files("workers.data").joinpath("aws_arns.json").read_text("utf-8"))["services"]
+    return Levels(levels, LISTS, f"{table['source']} {table['version']}", PAIRS, arns)
 
 
 def _one_pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:

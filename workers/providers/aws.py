@@ -1,74 +1,49 @@
-"""Mint and end AWS sessions: the only file of the product that imports boto3.
+"""Mint and end AWS sessions.
 
 One AssumeRole per grant on a boundary-capped base role. AWS's own clock ends the session at its TTL; one inline Deny on
-the role ends it early; both are seen through a twin session, never assumed. Nothing secret leaves in an error, a repr
-or a log line: troubles are raised outside the SDK's `except` blocks, and the SDK's debug logging, which prints answers
-with the credentials in them, is held back.
+the role ends it early; both are seen through a twin session, never assumed.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import re
+import json
 import secrets
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
-
-import botocore.session
-from boto3.session import Session
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    ParamValidationError,
-    ProxyConnectionError,
-    ReadTimeoutError,
-)
 
 from approvers.grant import Plan, ProofKind
 from workers.providers import documents
 from workers.providers.access import AwsAccess, Identity, Keys
+from workers.providers.aws_sdk import Clients, Sdk, code, keys_only_session, secret_of, told, tried, trouble
+from workers.providers.expiries import Readings
 from workers.providers.plans import AWS_CAPS
 from workers.providers.port import (
     Caps,
     Handle,
     Minted,
+    NoRoom,
     NotSent,
     OutcomeUnknown,
     ProofOutcome,
     ProviderError,
     Reading,
     Refused,
-    Secret,
+    RoleLook,
+    check_in_time,
 )
-from workers.providers.probing import Answer, Pace, Told, read
+from workers.providers.probing import Pace, Told, read
 
-Sdk = Any
-"""A client of the SDK, or an answer of it: boto3 brings no types."""
-
-__all__ = ["AwsAccess", "AwsProvider", "Identity", "Keys", "keys_only_session"]
+__all__ = ["AwsAccess", "AwsProvider", "Clients", "Identity", "Keys", "Sdk", "keys_only_session", "secret_of", "tried",
+           "trouble"]  # fmt: skip
 
 MIN_SESSION_SECONDS = 900
 """The shortest session that STS issues; the TTL Deny makes shorter grants true."""
 START_CALLS_WITHIN_SECONDS = 7.0
 """No call of a mint starts later than this: with 2 s to connect and 5 s to answer, a mint ends within 15 s."""
 _RETRY_PAUSES = (0.2, 0.5)
-_LATER = re.compile(r"(Request)?Thrott\w+|RequestLimitExceeded|TooManyRequests\w*|SlowDown|PriorRequestNotComplete")
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Client.UnauthorizedOperation"})
-_NO_ROAD = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)
-_NO_NAME = (NoCredentialsError, CredentialRetrievalError)
-_SAFE_TEXT = (*_NO_ROAD, ReadTimeoutError, ConnectionClosedError)
 
 
 @dataclass(frozen=True)
@@ -96,11 +71,17 @@ class AwsProvider:
         self.caps = caps
         self._clients = Clients(access)
         self._pace, self._now, self._sleep = pace, now, sleep
+        self._readings = Readings()
 
-    def mint(self, grant_id: str, plan: Plan) -> Minted:
-        """Issue a session for exactly the plan, its end stamped by AWS's clock: two calls."""
+    def mint(self, grant_id: str, plan: Plan, not_after: datetime | None = None) -> Minted:
+        """Issue a session for exactly the plan, its end stamped by AWS's clock: two calls.
+
+        Whoever stands still between the two sends a stamp from before it: that session ends no later for it.
+        """
         until = time.monotonic() + START_CALLS_WITHIN_SECONDS
-        ends_at = self._aws_time(until) + timedelta(seconds=plan.ttl_seconds)
+        there = self._aws_time(until)
+        check_in_time(there, not_after)
+        ends_at = there + timedelta(seconds=plan.ttl_seconds)
         name, policy = documents.session_name(grant_id), documents.session_policy(plan, ends_at)
         answer = self._assume(plan, _Ask(name, grant_id, policy, max(MIN_SESSION_SECONDS, plan.ttl_seconds)), until)
         secret = secret_of(answer)
@@ -116,10 +97,11 @@ class AwsProvider:
         """Write the grant's Deny: one call, from the grant id alone, and the same again when repeated."""
         name, document = documents.revoke_name(handle.grant_id), documents.revoke_policy(handle.grant_id)
         role = _role_name(handle.plan)
-        put = self._clients.get("iam", "revoker").put_role_policy
-        error = tried(lambda: put(RoleName=role, PolicyName=name, PolicyDocument=document))[1]
-        if _code(error) == "LimitExceeded":
-            raise ProviderError(
+        error = self._iam(
+            handle.plan, lambda iam: iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
+        )[1]
+        if code(error) == "LimitExceeded":
+            raise NoRoom(
                 f"role {role} has no room for another Deny (LimitExceeded): collect what is due, or add base roles"
             )
         if error is not None:
@@ -135,30 +117,75 @@ class AwsProvider:
             if kind is ProofKind.TTL_DENIED and handle.ends_at is not None:
                 return self._probe(handle, handle.ends_at)
         except ProviderError as error:
-            return Reading(ProofOutcome.UNKNOWN, 0, 0, None, f"AWS could not be asked: {error}")
+            silent = isinstance(error, NotSent | OutcomeUnknown)
+            return Reading(ProofOutcome.UNKNOWN, 0, 0, None, f"AWS could not be asked: {error}", unanswered=silent)
         return Reading(ProofOutcome.UNKNOWN, 0, 0, None, f"AWS cannot be asked for {kind} of this grant")
 
     def collect(self, handle: Handle) -> None:
         """Delete the grant's Deny; already gone is success."""
         name, role = documents.revoke_name(handle.grant_id), _role_name(handle.plan)
-        delete = self._clients.get("iam", "revoker").delete_role_policy
-        error = tried(lambda: delete(RoleName=role, PolicyName=name))[1]
-        if error is not None and _code(error) != "NoSuchEntity":
+        error = self._iam(handle.plan, lambda iam: iam.delete_role_policy(RoleName=role, PolicyName=name))[1]
+        if error is not None and code(error) != "NoSuchEntity":
             raise trouble(error)
 
     def leftovers(self, plan: Plan) -> list[str]:
         """Return the ids whose Deny stands on the plan's role, page by page."""
-        pages = self._clients.get("iam", "revoker").get_paginator("list_role_policies")
-        listed, error = tried(lambda: list(pages.paginate(RoleName=_role_name(plan))))
+        names, error = self._inline(plan)
         if error is not None:
             raise trouble(error)
-        names = (name for page in listed for name in page["PolicyNames"])
         return [grant for name in names if (grant := documents.revoked_id(name)) is not None]
+
+    def look(self, plan: Plan, texts: Sequence[str]) -> RoleLook:
+        """Look at the role as it is: two calls, and one for each text that is to be compared."""
+        names, error = self._inline(plan)
+        if code(error) == "NoSuchEntity":
+            return RoleLook(gone=True)
+        if error is not None:
+            raise trouble(error)
+        denies = [grant for name in names if (grant := documents.revoked_id(name)) is not None]
+        changed = [grant for grant in texts if grant in denies and self._is_changed(plan, grant)]
+        foreign = [one for one in names if documents.revoked_id(one) is None and one != documents.REVOKE_ALL]
+        return RoleLook(
+            denies=denies,
+            changed=changed,
+            everyone=documents.REVOKE_ALL in names,
+            weak=[*self._weak(plan), *_foreign(sorted(foreign))],
+        )
+
+    def _weak(self, plan: Plan) -> list[str]:
+        """Say what of a base role would let a session out; a revoker that may not read it hides no missing Deny."""
+        answer, error = self._iam(plan, lambda iam: iam.get_role(RoleName=_role_name(plan)))
+        if error is None:
+            return _weaknesses(answer["Role"])
+        if isinstance(problem := trouble(error), Refused):
+            return [f"whether it still has its boundary cannot be read ({problem}): the revoker needs iam:GetRole"]
+        raise problem
+
+    def _iam(self, plan: Plan, call: Callable[[Sdk], Sdk]) -> tuple[Sdk, Exception | None]:
+        """Call IAM as the revoker of the plan's account."""
+        return self._clients.as_revoker("iam", plan.revoker_arn, call)
+
+    def _inline(self, plan: Plan) -> tuple[list[str], Exception | None]:
+        """Return the names of the role's inline policies, from every page."""
+        role = _role_name(plan)
+        listed, error = self._iam(
+            plan, lambda iam: list(iam.get_paginator("list_role_policies").paginate(RoleName=role))
+        )
+        return [name for page in listed or () for name in page["PolicyNames"]], error
+
+    def _is_changed(self, plan: Plan, grant_id: str) -> bool:
+        """Tell whether the Deny of a grant is not the one that we write; one that has just gone is."""
+        name, role = documents.revoke_name(grant_id), _role_name(plan)
+        answer, error = self._iam(plan, lambda iam: iam.get_role_policy(RoleName=role, PolicyName=name))
+        if error is not None and code(error) != "NoSuchEntity":
+            raise trouble(error)
+        return error is not None or answer["PolicyDocument"] != json.loads(documents.revoke_policy(grant_id))
 
     def _read_expiry(self, handle: Handle) -> Reading:
         if handle.expiration is None:
             return Reading(ProofOutcome.UNKNOWN, 0, 0, None, "no expiry is recorded for this grant")
-        there = self._aws_time(time.monotonic() + START_CALLS_WITHIN_SECONDS)
+        until = time.monotonic() + START_CALLS_WITHIN_SECONDS
+        there = self._readings.past(handle.expiration, lambda: self._aws_time(until))
         expiry = documents.iam_time(handle.expiration)
         times = f"AWS's clock reads {documents.iam_time(there)}, the session expires {expiry}"
         if there > handle.expiration:
@@ -180,7 +207,7 @@ class AwsProvider:
     def _asker(self, answer: Sdk) -> Callable[[], Told]:
         """Return a question that the minted probe session asks."""
         client = self._clients.of_session("ec2", secret_of(answer))
-        return lambda: _told(client.describe_regions)
+        return lambda: told(client.describe_regions)
 
     def _assume(self, plan: Plan, ask: _Ask, until: float) -> Sdk:
         outside = {"ExternalId": plan.external_id} if plan.external_id else {}
@@ -228,121 +255,23 @@ class AwsProvider:
         raise AssertionError("unreachable: the last try raises or returns")
 
 
-class Clients:
-    """Keep one SDK client per service and identity; making one is slow and not thread-safe, using one is safe."""
-
-    def __init__(self, access: AwsAccess) -> None:
-        for name in ("boto3", "botocore", "urllib3"):
-            logger = logging.getLogger(name)
-            logger.setLevel(max(logging.INFO, logger.level))
-        self._access = access
-        self._lock = threading.Lock()
-        self._kept: dict[tuple[str, str], Sdk] = {}
-        self._sessions: dict[str, Session] = {}
-
-    def get(self, service: str, who: str) -> Sdk:
-        """Return the kept client of `minter` or `revoker`."""
-        with self._lock:
-            if (service, who) not in self._kept:
-                identity = self._access.minter if who == "minter" else self._access.revoker
-                attempts = 1 if who == "minter" else 3
-                self._kept[service, who] = self._make(service, identity, attempts)
-            return self._kept[service, who]
-
-    def of_session(self, service: str, secret: Secret, region: str | None = None, attempts: int = 1) -> Sdk:
-        """Return a new client that speaks with a minted session; once, as a probe is asked again anyway."""
-        with self._lock:
-            who = Identity(Keys(secret.access_key_id, secret.secret_access_key))
-            return self._make(service, who, attempts, secret.session_token, region)
-
-    def _make(
-        self, service: str, who: Identity, attempts: int, token: str | None = None, region: str | None = None
-    ) -> Sdk:  # fmt: skip
-        keys: dict[str, str | None] = {"aws_session_token": token}
-        if who.keys:
-            keys["aws_access_key_id"] = who.keys.access_key_id
-            keys["aws_secret_access_key"] = who.keys.secret_access_key
-        retries = {"mode": "standard", "total_max_attempts": attempts}
-        proxies: dict[str, str] | None = {} if self._access.endpoint_url else None  # a local AWS: never by a proxy
-        config = Config(connect_timeout=2, read_timeout=5, retries=retries, proxies=proxies)
-        place = {"region_name": region or self._access.region, "endpoint_url": self._access.endpoint_url}
-        try:
-            return self._session(who).client(service, config=config, **place, **keys)
-        except BotoCoreError as error:
-            text = f"the AWS identity cannot be used ({type(error).__name__}); check its profile and region"
-        raise NotSent(text)
-
-    def _session(self, who: Identity) -> Session:
-        kind = "keys" if who.keys else f"profile {who.profile}"
-        if kind not in self._sessions:
-            self._sessions[kind] = keys_only_session() if who.keys else Session(profile_name=who.profile)
-        return self._sessions[kind]
-
-
-def keys_only_session() -> Session:
-    """Return an SDK session for static keys: it reads no AWS_PROFILE and no file of the user's."""
-    nothing = (None, None, os.devnull, None)
-    unread = {"profile": (None, None, None, None), "config_file": nothing, "credentials_file": nothing}
-    return Session(botocore_session=botocore.session.Session(session_vars=unread))
-
-
-def tried(call: Callable[[], Sdk]) -> tuple[Sdk, Exception | None]:
-    """Call the SDK; return its answer or its error, so that ours is raised without the SDK's frames behind it."""
-    try:
-        return call(), None
-    except Exception as error:  # not only the SDK's own: its parsers let a KeyError through for an odd answer
-        return None, error
-
-
-def trouble(error: Exception) -> ProviderError:
-    """Say which of our answers an SDK error is; what is not surely a no, and not surely unsent, is unknown."""
-    if isinstance(error, ClientError):
-        text = f"AWS said {_code(error)}: {_words(error)}"
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if _LATER.fullmatch(_code(error)) or status == 429:
-            return NotSent(text)
-        return Refused(text) if 400 <= status < 500 else OutcomeUnknown(text)
-    if isinstance(error, ParamValidationError):
-        return Refused("the AWS SDK found the request invalid and did not send it")
-    text = str(error) if isinstance(error, _SAFE_TEXT) else f"the AWS SDK failed with {type(error).__name__}"
-    return NotSent(text) if isinstance(error, _NO_ROAD + _NO_NAME) else OutcomeUnknown(text)
-
-
-def _told(call: Callable[[], Sdk]) -> Told:
-    error = tried(call)[1]
-    if error is None:
-        return Told(Answer.ALLOWED)
-    if not isinstance(error, ClientError):
-        return Told(Answer.UNCLEAR, str(trouble(error)))
-    words = f"{_code(error)}: {_words(error)}"
-    explicit = _code(error) in _DENIED and "explicit deny" in error.response.get("Error", {}).get("Message", "")
-    return Told(Answer.EXPLICIT_DENY if explicit else Answer.UNCLEAR, words)
-
-
-def _code(error: Exception | None) -> str:
-    return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
-
-
-def _words(error: ClientError) -> str:
-    """Return AWS's first line, at most 300 characters: later lines of a signature error quote the session token."""
-    lines = str(error.response.get("Error", {}).get("Message", "")).splitlines() or [""]
-    return lines[0].split(" Encoded authorization failure message", 1)[0][:300]
-
-
-def secret_of(answer: Sdk) -> Secret:
-    """Take the credential out of AssumeRole's answer; an answer without one means that we do not know."""
-    try:
-        found = answer["Credentials"]
-        return Secret(
-            access_key_id=found["AccessKeyId"],
-            secret_access_key=found["SecretAccessKey"],
-            session_token=found["SessionToken"],
-            expiration=found["Expiration"].astimezone(UTC),
-        )
-    except (KeyError, TypeError, AttributeError):
-        pass
-    raise OutcomeUnknown("AWS's answer held no credential")
-
-
 def _role_name(plan: Plan) -> str:
     return plan.role_arn.rpartition("/")[2]
+
+
+def _weaknesses(role: Sdk) -> list[str]:
+    """Say what of a base role would let a session out."""
+    found = []
+    if not role.get("PermissionsBoundary"):
+        found.append("it has no permissions boundary: its sessions can take other roles, and lift their own Deny")
+    if any(tag["Key"] == documents.GRANT_TAG for tag in role.get("Tags", ())):
+        found.append(f"it is tagged {documents.GRANT_TAG} itself: sessions without a grant pass")
+    return found
+
+
+def _foreign(policies: Sequence[str]) -> list[str]:
+    """Say which inline policies take the room of a role's Denies."""
+    if not policies:
+        return []
+    named = ", ".join(policies[:3]) + (" …" if len(policies) > 3 else "")
+    return [f"it has inline policies that are not ours ({named}): they take the room of its Denies"]

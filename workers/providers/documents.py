@@ -20,7 +20,11 @@ GRANT_TAG = "grant-id"
 TAG_READER = "countersign-tags"
 """The session name under which an account's tags are read, and the name of the role in the guide."""
 ROLE_PREFIX = "countersign-base-"
+REVOKER = "countersign-revoker"
+"""The session name under which an account's Denies are written, and the name of the role in the guide."""
 REVOKE_PREFIX = "countersign-revoke-"
+REVOKE_ALL = "countersign-revoke-all"
+"""The inline policy that ends every older session of a role. Only a person writes it: `revoke --direct --role`."""
 PROBE_ACTION = "ec2:DescribeRegions"
 """The harmless read that twins and controls try; the base role and its boundary must allow it."""
 NO_ESCAPE = (
@@ -36,12 +40,44 @@ NO_ESCAPE = (
     "ecr-public:GetAuthorizationToken",
     "codeartifact:GetAuthorizationToken",
     "redshift:GetClusterCredentials*",
+    "redshift:GetIdentityCenterAuthToken",
     "redshift-serverless:GetCredentials",
+    "redshift-serverless:GetIdentityCenterAuthToken",
+    "rds-db:connect",
+    "dsql:DbConnect*",
+    "elasticache:Connect",
+    "memorydb:Connect",
     "kms:CreateGrant",
+    "s3:GetDataAccess",
+    "lakeformation:GetTemporary*",
+    "cognito-identity:GetCredentialsForIdentity",
+    "cognito-identity:GetOpenIdToken*",
+    "connect:GetFederationToken",
+    "datazone:Get*Credentials",
+    "deadline:Assume*",
+    "eks-auth:*",
+    "elasticmapreduce:GetClusterSessionCredentials",
+    "emr-containers:GetManagedEndpointSessionCredentials",
+    "iq-permission:*",
+    "workmail:AssumeImpersonationRole",
+    "bedrock:CallWithBearerToken",
+    "bedrock-mantle:CallWithBearerToken",
+    "logs:CallWithBearerToken",
+    "bedrock-agentcore:GetWorkloadAccessToken*",
+    "sso-directory:*",
+    "cloudshell:*",
+    "lightsail:GetInstanceAccessDetails",
     "ssm:StartSession",
+    "ssm:ResumeSession",
+    "ssm:GetAccessToken",
     "ec2-instance-connect:*",
 )
-"""What would outlive or lift a revocation; the boundary of every base role denies it."""
+"""What would outlive or lift a revocation: other roles, tokens, logins whose connections stay open, shells, IAM itself.
+
+The boundary of every base role denies it, whatever its ceiling says.
+"""
+BOUNDARY_LIMIT = 6_144
+"""Characters of a managed policy, which a boundary is (AWS documentation)."""
 
 Statement = Mapping[str, Any]
 _PAIRS = frozenset(
@@ -57,6 +93,8 @@ _PAIRS = frozenset(
         ("ForAllValues:StringEquals", "aws:TagKeys"),
     }
 )
+_OLDER = ("DateLessThan", "aws:TokenIssueTime")
+"""Ends every older session of a role, so it stands in `revoke_all_policy` and nowhere else."""
 _FIELDS = frozenset({"Sid", "Effect", "Principal", "Action", "Resource", "Condition"})
 _GRANT_ID = re.compile(r"grt_[0-9A-Z]{26}")
 
@@ -65,7 +103,7 @@ class UnsafeDocument(ValueError):
     """The document uses a form that Countersign never emits; it might not do what it seems to."""
 
 
-def lint(document: str) -> str:
+def lint(document: str, pairs: frozenset[tuple[str, str]] = _PAIRS) -> str:
     """Return the document unchanged if it keeps to the allow-list; raises UnsafeDocument with the place otherwise."""
     try:
         body = json.loads(document)
@@ -77,11 +115,11 @@ def lint(document: str) -> str:
     if not isinstance(statements, list) or not statements:
         raise UnsafeDocument("Statement must be a list with at least one entry")
     for number, statement in enumerate(statements):
-        _lint_statement(statement, f"Statement[{number}]")
+        _lint_statement(statement, f"Statement[{number}]", pairs)
     return document
 
 
-def _lint_statement(statement: object, place: str) -> None:
+def _lint_statement(statement: object, place: str, pairs: frozenset[tuple[str, str]]) -> None:
     if not isinstance(statement, dict):
         raise UnsafeDocument(f"{place} is not an object")
     if extra := set(statement) - _FIELDS:
@@ -91,15 +129,17 @@ def _lint_statement(statement: object, place: str) -> None:
     if not (statement.get("Resource") or statement.get("Principal")):
         raise UnsafeDocument(f"{place} needs a Resource, or a Principal in a trust policy")
     if "Condition" in statement:
-        _lint_condition(statement["Condition"], f"{place}.Condition")
+        _lint_condition(statement["Condition"], f"{place}.Condition", pairs)
 
 
-def _lint_condition(condition: Mapping[str, Mapping[str, object]], place: str) -> None:
+def _lint_condition(
+    condition: Mapping[str, Mapping[str, object]], place: str, pairs: frozenset[tuple[str, str]]
+) -> None:  # fmt: skip
     if not condition or not all(condition.values()):
         raise UnsafeDocument(f"{place} is empty in a part: it would always hold")
     for operator, keys in condition.items():
         for key, value in keys.items():
-            if (operator, key) not in _PAIRS:
+            if (operator, key) not in pairs:
                 raise UnsafeDocument(f"{place}: {operator} on {key} is not in the allow-list")
             if not value:
                 raise UnsafeDocument(f"{place}: {operator} on {key} has no value")
@@ -132,6 +172,13 @@ def revoke_policy(grant_id: str) -> str:
     """Deny everything to every session that carries this grant's tag; the inline policy that ends a grant early."""
     condition = {"StringEquals": {f"aws:PrincipalTag/{GRANT_TAG}": checked_grant_id(grant_id)}}
     return render(_deny("*", condition))
+
+
+def revoke_all_policy(before: datetime) -> str:
+    """Deny everything to every session of a role that was issued before then, whosever it is; for a person only."""
+    statement = _deny("*", {"DateLessThan": {"aws:TokenIssueTime": iam_time(before)}})
+    body = {"Version": "2012-10-17", "Statement": [statement]}
+    return lint(json.dumps(body, separators=(",", ":")), frozenset({_OLDER}))
 
 
 def boundary_policy(ceiling: Iterable[str]) -> str:
@@ -178,9 +225,21 @@ def revoker_policy(account_id: str, boundary_arn: str | None) -> str:
         write["Condition"] = {"StringEquals": {"iam:PermissionsBoundary": boundary_arn}}
     return render(
         write,
-        _allow(("iam:GetRolePolicy", "iam:ListRolePolicies"), roles),
+        _allow(("iam:GetRole", "iam:GetRolePolicy", "iam:ListRolePolicies"), roles),
         _allow(("cloudtrail:LookupEvents",), ("*",)),
     )
+
+
+def revoker_trust_policy(revoker_arn: str) -> str:
+    """Return the trust policy of the role that the worker's revoker takes in another account."""
+    named = {"StringLike": {"sts:RoleSessionName": REVOKER}}
+    who = {"Effect": "Allow", "Principal": {"AWS": revoker_arn}}
+    return render({**who, "Action": "sts:AssumeRole", "Condition": named})
+
+
+def revoker_caller_policy(role_arn: str = f"arn:aws:iam::*:role/{REVOKER}") -> str:
+    """Return what the worker's revoker needs besides, to take that role in each account."""
+    return render(_allow(("sts:AssumeRole",), (role_arn,)))
 
 
 def tags_policy() -> str:
@@ -227,8 +286,10 @@ def revoke_name(grant_id: str) -> str:
 
 
 def revoked_id(policy_name: str) -> str | None:
-    """Return the grant id in a revocation's name; None for a policy that is no revocation."""
-    return policy_name.removeprefix(REVOKE_PREFIX) if policy_name.startswith(REVOKE_PREFIX) else None
+    """Return the grant id in a revocation's name; None for a policy that is no revocation of one grant."""
+    if policy_name == REVOKE_ALL or not policy_name.startswith(REVOKE_PREFIX):
+        return None
+    return policy_name.removeprefix(REVOKE_PREFIX)
 
 
 def iam_time(moment: datetime) -> str:

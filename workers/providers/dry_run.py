@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from approvers.grant import Plan, ProofKind
 from workers.providers.documents import checked_grant_id
 from workers.providers.plans import AWS_CAPS
-from workers.providers.port import Caps, Handle, Minted, ProofOutcome, Reading, Secret
+from workers.providers.port import Caps, Handle, Minted, ProofOutcome, Reading, Secret, check_in_time
 
 MIN_SESSION = timedelta(minutes=15)
 """Expiry is played as AWS does it, so that short grants take the same way through their states."""
@@ -26,10 +26,11 @@ class DryRunProvider:
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
 
-    def mint(self, grant_id: str, plan: Plan) -> Minted:
+    def mint(self, grant_id: str, plan: Plan, not_after: datetime | None = None) -> Minted:
         """Return a marked stand-in that opens nothing anywhere."""
         name = checked_grant_id(grant_id).removeprefix("grt_")
         now = self._now().replace(microsecond=0)
+        check_in_time(now, not_after)
         ttl = timedelta(seconds=plan.ttl_seconds)
         expiration = now + max(ttl, MIN_SESSION)
         secret = Secret(f"DRYRUN{name[-14:]}", f"DRYRUN-no-secret-{name}", f"DRYRUN-no-token-{name}", expiration)

@@ -11,20 +11,23 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from approvers.action import Action
+from approvers.action import Access, Action
 from approvers.errors import Inadmissible
 from approvers.grant import Plan
 from approvers.patterns import Patterns
 from approvers.quick import made
-from approvers.roster import Roster
+from approvers.roster import Role, Roster
 from approvers.times import spell
+from workers.data.levels import Levels
+from workers.providers.command_plans import caps_of, check_provider, command_plan
 from workers.providers.documents import SESSION_POLICY_LIMIT, session_policy
+from workers.providers.fitting import EVERYTHING, check_fit, check_known, check_within
 from workers.providers.port import Caps
 
 AWS_CAPS = Caps(
     min_ttl=timedelta(seconds=1),
     max_ttl=timedelta(hours=1),
-    early_revoke=True,
+    early_revoke="per_grant",
     typical_lag=timedelta(seconds=5),
 )
 """One hour: a minter that is itself a role gets no longer session, and one hour is a role's own maximum unless somebody
@@ -39,13 +42,14 @@ _FRAME = 512
 _SOME_END = datetime(2026, 1, 1, tzinfo=UTC)  # every stamp has the same length; only the length is used
 
 
-def plan(action: Action, roster: Roster, ttl_seconds: int, caps: Caps = AWS_CAPS) -> Plan:
+def plan(action: Action, roster: Roster, ttl_seconds: int, levels: Levels, caps: Caps = AWS_CAPS) -> Plan:
     """Return what will be minted for this ask.
 
     Args:
         action: what is asked for; it must have `access`.
         roster: the roles, with ceilings, and the accounts they belong to.
         ttl_seconds: the time asked for, policy's default filled in.
+        levels: the actions that AWS has, and the resources that they take.
         caps: what the provider can do.
 
     Raises:
@@ -54,19 +58,16 @@ def plan(action: Action, roster: Roster, ttl_seconds: int, caps: Caps = AWS_CAPS
     access = action.access
     if access is None:
         raise Inadmissible("there is no access to plan: add `access`, or ask for an action approval", field="access")
-    role = roster.roles.get(access.role)
-    if role is None:
-        known = ", ".join(sorted(roster.roles)) or "none is configured yet"
-        raise Inadmissible(
-            f"role {access.role!r} is not known here; ask for one of: {known}", field="access.role", rule="role.unknown"
-        )
-    account = roster.accounts[role.account]
+    role = _role_of(access, roster)
+    check_provider(access, role)
     _check_entries("actions", access.actions)
     _check_entries("resources", access.resources)
-    for number, name in enumerate(access.actions):
-        _check_action(name, f"access.actions[{number}]", access.role, role.ceiling)
-    for number, arn in enumerate(access.resources):
-        _check_resource(arn, f"access.resources[{number}]", access.role, role.arn.split(":")[1], account.id)
+    if role.by_command:
+        found = roster.providers[role.provider]
+        _check_ttl(ttl_seconds, caps_of(found))
+        return command_plan(access, role, found, ttl_seconds)
+    account = roster.accounts[role.account]
+    _check_access(access, role, account.id, levels)
     _check_ttl(ttl_seconds, caps)
     planned = made(
         Plan,
@@ -77,12 +78,39 @@ def plan(action: Action, roster: Roster, ttl_seconds: int, caps: Caps = AWS_CAPS
         account=role.account,
         account_id=account.id,
         environment=account.environment,
+        ends_early=caps.early_revoke != "none",
+        ends_itself=caps.native_ttl,
+        lag_seconds=int(caps.typical_lag.total_seconds()),
+        more_arns=role.more_arns,
+        revoker_arn=account.revoker,
         actions=access.actions,
         resources=access.resources,
         ttl_seconds=ttl_seconds,
     )
     check_size(planned)
     return planned
+
+
+def _role_of(access: Access, roster: Roster) -> Role:
+    if role := roster.roles.get(access.role):
+        return role
+    known = ", ".join(sorted(roster.roles)) or "none is configured yet"
+    detail = f"role {access.role!r} is not known here; ask for one of: {known}"
+    raise Inadmissible(detail, field="access.role", rule="role.unknown")
+
+
+def _check_access(access: Access, role: Role, account_id: str, levels: Levels) -> None:
+    """Refuse what AWS does not have, what is outside the role, and what does not fit together, each by its field."""
+    for number, name in enumerate(access.actions):
+        _check_form(name, f"access.actions[{number}]")
+    check_known(access.actions, role, levels)
+    for number, name in enumerate(access.actions):
+        _check_ceiling(name, f"access.actions[{number}]", access.role, role.ceiling)
+    for number, arn in enumerate(access.resources):
+        if access.resources != (EVERYTHING,):
+            _check_resource(arn, f"access.resources[{number}]", access.role, role.arn.split(":")[1], account_id)
+    check_within(access.resources, role)
+    check_fit(access.actions, access.resources, levels)
 
 
 def within_ceiling(name: str, ceiling: Sequence[str]) -> bool:
@@ -111,13 +139,16 @@ def _check_entries(kind: str, entries: Sequence[str]) -> None:
         seen.add(known)
 
 
-def _check_action(name: str, field: str, role: str, ceiling: Sequence[str]) -> None:
+def _check_form(name: str, field: str) -> None:
     if "*" in name or "?" in name:
         detail = f"{name} has a wildcard; name each action in full, such as s3:GetObject"
         raise Inadmissible(detail, field=field, rule="plan.action_wildcard")
     if not _ACTION.fullmatch(name):
         detail = f"{name!r} is not an AWS action; write service:Action, such as s3:GetObject"
         raise Inadmissible(detail, field=field, rule="plan.action_form")
+
+
+def _check_ceiling(name: str, field: str, role: str, ceiling: Sequence[str]) -> None:
     if not within_ceiling(name, ceiling):
         detail = (
             f"{name} is outside what role {role} may ever do ({', '.join(ceiling)}); "
@@ -136,7 +167,7 @@ def _check_resource(arn: str, field: str, role: str, partition: str, account_id:
         )
     parts = arn.split(":", 5)
     if arn == "*" or any("*" in part for part in parts[:5]):
-        raise refuse("plan.resource_wildcard", "is too wide; only the last part of an ARN may end in a '*'")
+        raise refuse("plan.resource_wildcard", "is too wide; only the last part of an ARN may end in '*'")
     if len(parts) < 6 or parts[0] != "arn" or not parts[2] or not parts[5]:
         raise refuse("plan.resource_form", "is not an ARN; write such as arn:aws:s3:::my-bucket/2026/report.csv")
     if parts[1] != partition:
@@ -175,6 +206,8 @@ def check_size(planned: Plan, field: str = "access") -> None:
     Only what may be too long is rendered: most asks are far below, and rendering is half the cost of a plan.
     """
     most = _FRAME + sum(2 * len(entry) + 3 for entry in (*planned.actions, *planned.resources))
+    if planned.by_command:
+        return
     if most > SESSION_POLICY_LIMIT and (size := len(session_policy(planned, _SOME_END))) > SESSION_POLICY_LIMIT:
         detail = (
             f"the session policy for this would have {size} characters, AWS takes {SESSION_POLICY_LIMIT}; "

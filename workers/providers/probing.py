@@ -37,10 +37,12 @@ class Pace:
 
     in_a_row: int = 3
     pause_seconds: float = 0.3
-    patience_seconds: float = 4.0
+    patience_seconds: float = 8.0
     """Past this no new run is begun: what is still open then is left to the caller's own retry."""
     growth: float = 1.6
     """While the twin is not refused, each pause is this many times the one before: a denial takes its time."""
+    longest_pause_seconds: float = 2.0
+    """But no longer than this: what is refused by now should be seen soon."""
 
 
 def read(
@@ -64,9 +66,9 @@ def read(
             pause = pace.pause_seconds
         else:
             run, first = 0, None
-            pause *= pace.growth
+            pause = min(pace.longest_pause_seconds, pause * pace.growth)
         if run == pace.in_a_row:
-            return Reading(ProofOutcome.PROVEN, refused, asked, first, _proof_text(run, of_twin))
+            return Reading(ProofOutcome.PROVEN, refused, asked, first, _proof_text(run, of_twin), read_at=now())
         if run == 0 and asked >= pace.in_a_row and now() >= until:
             return _no_proof(refused, asked, of_twin, of_control)
         sleep(pause)

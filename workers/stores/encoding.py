@@ -7,7 +7,7 @@ from datetime import datetime
 
 from approvers.audit import Head
 from approvers.times import to_ms
-from workers.stores.layout import HISTORY, KNOWN
+from workers.stores.layout import BEAT, HISTORY, KNOWN
 from workers.stores.port import CLOCK_TOLERANCE, Commit, lane_of
 
 Argument = str | bytes | int
@@ -30,9 +30,9 @@ def lengths(commit: Commit) -> dict[str, int]:
 def wakes(commit: Commit) -> list[str]:
     """Return the records whose readers are woken: all that are put, unless all are new, for nobody knows those yet.
 
-    Nobody waits for counters.
+    Nobody waits for counters and heartbeats.
     """
-    heard = [key for key in commit.puts if not key.startswith((HISTORY, KNOWN))]
+    heard = [key for key in commit.puts if not key.startswith((HISTORY, KNOWN, BEAT))]
     return heard if any(commit.expects[key] for key in heard) else []
 
 

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from approvers.grant import LIVE, Grant, GrantState, backoff, collect_at, prove_at
+from approvers.grant import LIVE, Grant, GrantState, backoff, collect_at
+from approvers.lifetime import Beat, Hearing, next_look
+from approvers.proving import prove_at
 from approvers.request import Because, Request, RequestState
 from approvers.times import to_ms
 from workers.stores.port import Commit, Versioned
@@ -23,9 +25,13 @@ BUCKETS_MS = (50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 30
 
 POLICY, ROSTER, FREEZE, AWAY = "config:policy", "config:roster", "config:freeze", "config:away"
 WAITING, LIVE_INDEX, DENIES = "waiting", "live", "denies"
-SWEEP, TAG_SWEEP = "sweep:aws", "sweep:tags"
-HISTORY, KNOWN = "history:", "known:"
-"""What keys of counters begin with; nobody waits for a change of them."""
+SWEEP, TAG_SWEEP, SESSION_SWEEP = "sweep:aws", "sweep:tags", "sweep:sessions"
+ROOMS, SESSIONS = "rooms:aws", "sessions:aws"
+"""The records of what the last sweep saw on each base role (see `workers.stores.rooms`), and of who took them."""
+HISTORY, KNOWN, BEAT = "history:", "known:", "beat:"
+"""What keys of counters and heartbeats begin with; nobody waits for a change of them."""
+HEARING = f"{BEAT}web"
+"""The record of since when web processes are there to hear callers (see `approvers.lifetime.Hearing`)."""
 OWING = "owing"
 
 
@@ -67,6 +73,21 @@ def tags_key(account: str) -> str:
 def owed_key(principal: str) -> str:
     """Return the record key of the after-reviews that a person owes."""
     return f"owed:{principal}"
+
+
+def activity_key(grant: str) -> str:
+    """Return the record key, and due member, of what a grant's session was seen doing."""
+    return f"activity:{grant}"
+
+
+def beat_key(grant: str) -> str:
+    """Return the record key of the last heartbeat that a grant's caller gave."""
+    return f"{BEAT}{grant}"
+
+
+def room_of(role_arn: str) -> str:
+    """Return the index of the grants that hold a Deny on this base role, or may come to need one."""
+    return f"room:{role_arn}"
 
 
 def owing_key(request: str) -> str:
@@ -203,27 +224,61 @@ def grant_changed(seen: Versioned, grant: Grant, *, at: datetime, request: Reque
     part: dict[str, Any] = put(key, seen.version, grant.model_dump_json())
     if grant.state is not GrantState.ACTIVE:
         part["sealed"] = {grant.id: None}  # a credential is there only while the grant is ACTIVE
-    match grant.state:
-        case GrantState.PENDING:
-            part["due"] = {key: at + backoff(grant.attempts)}
-        case GrantState.ACTIVE:
-            assert grant.ends_at is not None
-            part["due"] = {key: grant.ends_at}
-        case GrantState.REVOKING:
-            part["due"] = {key: prove_at(grant, at)}
-        case GrantState.REVOKED if grant.deny_written and grant.collected_at is None:
-            part["due"] = {key: max(at, collect_at(grant))}
-        case GrantState.REVOKED | GrantState.FAILED:
-            part["undue"] = [key]
+    part |= {"due": {key: when}} if (when := _due_at(grant, at)) else {"undue": [key]}
+    leave: dict[str, list[str]] = {}
     if grant.collected_at:
-        part["leave"] = {DENIES: [grant.id]}
+        leave[DENIES] = [grant.id]
     elif grant.deny_written:
         part["enter"] = {DENIES: {grant.id: at}}
+    if _needs_no_room(grant):
+        leave[room_of(grant.plan.role_arn)] = [grant.id]
     if grant.state not in LIVE and grant.collected_at is None:
-        part["leave"] = {LIVE_INDEX: [grant.id]}
+        leave[LIVE_INDEX] = [grant.id]
         part["counts"] = {f"grants:{grant.state}": 1}
         part["forget"] = {handle_name(grant.handle): None, **(_names_forgotten(request, at) if request else {})}
-    return part
+    return {**part, "leave": leave} if leave else part
+
+
+def _due_at(grant: Grant, at: datetime) -> datetime | None:
+    """Return when there is something to do for a grant that changed at `at`; None: never again."""
+    match grant.state:
+        case GrantState.PENDING:
+            return at + backoff(grant.attempts)
+        case GrantState.ACTIVE:
+            return next_look(grant)
+        case GrantState.REVOKING:
+            return prove_at(grant, at)
+        case GrantState.REVOKED if grant.deny_written and grant.collected_at is None:
+            return max(at, collect_at(grant))
+        case _:
+            return None
+
+
+def _needs_no_room(grant: Grant) -> bool:
+    """Tell whether the grant's role holds no Deny for it and need not hold one (before its claim, or after its end)."""
+    if grant.state in LIVE:
+        return grant.state is GrantState.PENDING
+    return grant.collected_at is not None or not grant.deny_written
+
+
+def beat_in(seen: Versioned) -> datetime | None:
+    """Return the last heartbeat that a record holds; None where none was ever given."""
+    return Beat.model_validate_json(seen.json).at if seen.version else None
+
+
+def beat_given(key: str, seen: Versioned, at: datetime) -> Part:
+    """Return the part that notes a heartbeat."""
+    return put(key, seen.version, Beat(at=at).model_dump_json())
+
+
+def hearing_in(seen: Versioned) -> Hearing | None:
+    """Return since when web processes are there, as a record holds it; None where none ever noted itself."""
+    return Hearing.model_validate_json(seen.json) if seen.version else None
+
+
+def grant_noted(seen: Versioned, grant: Grant) -> Part:
+    """Return what a note in a grant's record touches that moves nothing: the record alone."""
+    return put(grant_key(grant.id), seen.version, grant.model_dump_json())
 
 
 def watched(seen: Versioned, request: Request, *, look_at: datetime) -> Part:

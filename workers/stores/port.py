@@ -280,8 +280,8 @@ PROOFS = ("key:", "session:")
 
 
 def lane_of(member: str) -> Lane:
-    """Return who carries out a due member: grants and AWS sweeps go to workers, the rest to the clock."""
-    return "worker" if member.startswith(("grant:", "sweep:")) else "clock"
+    """Return who carries out a due member: grants, their activity and sweeps go to workers, the rest to the clock."""
+    return "worker" if member.startswith(("grant:", "sweep:", "activity:")) else "clock"
 
 
 Step = Callable[[Snapshot], tuple[Commit | None, T]]

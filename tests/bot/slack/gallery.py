@@ -91,6 +91,14 @@ def long() -> Request:
     return samples.request(reason=reason, access=many, parameters={"batch": ["row"] * 2_000})
 
 
+def flagged(live: Grant) -> Grant:
+    """Return a live grant whose session was seen doing what it was not granted for."""
+    call = "s3:DeleteBucket on arn:aws:s3:::payroll, refused (AccessDenied), from 203.0.113.7 in eu-central-1"
+    flags = "actions that were not granted, refused (10); resources that were not granted, refused (10)"
+    saw = f"20 points: {flags}. First: 10:03:07 {call}."
+    return live.model_copy(update={"flagged": saw, "flag_points": 20})
+
+
 def cards() -> dict[str, Card]:
     """Return a card for each state that people see."""
     live = samples.grant("ACTIVE")
@@ -110,6 +118,7 @@ def cards() -> dict[str, Card]:
         "approval": render(samples.request(access=None, action="deploy:Release", resource="shop/42", **READS), None),
         "minting": render(approved(), samples.grant("MINTING")),
         "live": render(approved(), live),
+        "flagged": render(approved(), flagged(live)),
         "revoking": render(
             approved(), grants.end(live, "revoke", NOW + timedelta(seconds=300), by="user:kim", reason="enough")
         ),

@@ -86,7 +86,7 @@ def test_every_record_type_that_the_product_writes_is_told_in_its_own_words() ->
     folders = ("bot", "workers", "countersign")
     sources = "\n".join(path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py"))
     written = set(re.findall(r'Draft\(\s*[\w.]+,\s*"([a-z_]+\.[a-z_]+)"', sources))
-    written |= set(re.findall(r'"(session\.[a-z]+)"', sources))
+    written |= set(re.findall(r'"(session\.(?:started|ended))"', sources))
     written |= {f"request.{state.lower()}" for state in REQUEST_TABLE if state != "PENDING"}
     events = {event for moves in GRANT_TABLE.values() for event in moves}
     written |= {f"grant.{RECORDED_AS.get(event, event)}" for event in events - NAMED_OTHERWISE}

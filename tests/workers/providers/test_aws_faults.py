@@ -1,7 +1,7 @@
 """AWS throttled, slow, broken or out of reach: what was surely not done is kept apart from what may have been."""
 
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -64,7 +64,7 @@ def test_a_lasting_throttle_was_not_sent(gate, provider, answer):
         (DENIED, "AccessDenied"),
         (aws_error(400, "ValidationError"), "ValidationError"),
         (aws_error(400, "MalformedPolicyDocument"), "MalformedPolicyDocument"),
-        (aws_error(400, "PackedPolicyTooLarge"), "PackedPolicyTooLarge"),
+        (aws_error(400, "PackedPolicyTooLarge"), "ask for fewer or shorter actions and resources"),
         (aws_error(403, "InvalidClientTokenId"), "InvalidClientTokenId"),
     ],
 )
@@ -194,3 +194,13 @@ def test_an_expiry_that_cannot_be_read_proves_nothing(gate, provider):
 
 def test_keys_are_not_in_the_repr():
     assert "s3cr3t" not in repr(AwsAccess(None, "eu-west-1", Identity(Keys("AKIA", "s3cr3t")), Identity()))
+
+
+def test_nothing_is_minted_past_its_time_by_awss_clock(aws: Ministack):
+    """Whoever stood still after the claim may wake when the grant is over and its Deny collected."""
+    with AwsGate(aws.endpoint) as gate:
+        provider = aws.provider(gate.url)
+        with pytest.raises(NotSent, match="a worker stood still, or clocks differ"):
+            provider.mint(new_grant_id(), a_plan(), datetime.now(UTC) - timedelta(seconds=2))
+        assert gate.calls == ["sts:GetCallerIdentity"]
+        assert provider.mint(new_grant_id(), a_plan(), datetime.now(UTC) + timedelta(seconds=30)).secret

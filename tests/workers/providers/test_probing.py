@@ -98,3 +98,12 @@ def test_proof_always_means_the_last_three_were_refused_beside_an_allowed_contro
     if reading.outcome is ProofOutcome.STILL_ACTIVE:
         assert told[-1][0] is ALLOWED
     assert (reading.first_refused_at is None) == (reading.outcome is not ProofOutcome.PROVEN)
+
+
+def test_no_pause_is_longer_than_is_useful():
+    """A denial that takes effect late is seen within two seconds."""
+    played = Played([ALLOWED] * 8 + [DENIED], [ALLOWED])
+    reading = played.read(Pace(patience_seconds=60.0))
+    assert reading.outcome is ProofOutcome.PROVEN
+    assert max(played.pauses) == Pace().longest_pause_seconds
+    assert reading.read_at == played.now
