@@ -14,25 +14,23 @@ plays all of them (`KILLS=all`; `KILLS=0`, `1` or `2` names a third).
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.story.town import Town, gates, grant_of, town
+from tests.thirds import chosen, played
 from tests.worlds.gate import Call, Hold
 
 SETTLE_SECONDS = 30.0
 HELD_WITHIN = 6.0
 TOWNS = 3
 """How many towns live side by side, each with its share of the kills: a town mostly waits for a process to start."""
-THIRDS = 3
 
 
 @dataclass(frozen=True)
@@ -124,16 +122,9 @@ def plan(of: Town) -> tuple[list[Kill], dict[str, int]]:
     return kills, {gate: len(log) for gate, log in calls.items()}
 
 
-def chosen() -> str:
-    """Return which kills at Redis are played: a third by its number, or `all`."""
-    return os.environ.get("KILLS") or str(datetime.now(UTC).timetuple().tm_yday % THIRDS)
-
-
-def played(kills: Sequence[Kill], which: str) -> list[Kill]:
-    """Return the kills of this run: all at AWS, and the chosen ones at Redis."""
-    redis = [kill for kill in kills if not kill.gate.endswith("aws")]
-    if which != "all":
-        redis = redis[int(which) :: THIRDS]
+def played_now(kills: Sequence[Kill]) -> list[Kill]:
+    """Return the kills of this run: all at AWS, and a third of those at Redis."""
+    redis = played([kill for kill in kills if not kill.gate.endswith("aws")], chosen("KILLS"))
     return [kill for kill in kills if kill.gate.endswith("aws") or kill in redis]
 
 
@@ -208,7 +199,7 @@ def play_all(folder: Path, part: int) -> tuple[Outcome, list[Kill], dict[str, in
     with town(folder / str(part), log_level="warning") as of:
         one_life(of)  # the first life loads scripts and opens connections
         kills, counted = plan(of)
-        mine, outcome, requests = played(kills, chosen())[part::TOWNS], Outcome(), []
+        mine, outcome, requests = played_now(kills)[part::TOWNS], Outcome(), []
         for kill in mine:
             request, state = play(of, kill)
             requests.append(request)
@@ -227,7 +218,7 @@ def test_no_credential_outlives_its_grant_wherever_a_process_is_killed(tmp_path:
     kills = [kill for _, mine, _ in results for kill in mine]
     missed = [one for outcome, _, _ in results for one in outcome.missed]
     states = sum((outcome.states for outcome, _, _ in results), Counter())
-    show(f"calls of one mint-to-revoke: {results[0][2]}; kills at Redis: {chosen()} (of 0, 1, 2, or all)")
+    show(f"calls of one mint-to-revoke: {results[0][2]}; kills at Redis: {chosen('KILLS')} (of 0, 1, 2, or all)")
     show(f"kills: {len(kills) - len(missed)} of {len(kills)} met their call; missed: {missed}")
     show(f"the grant was, when the process was killed: {dict(states)}")
     issued, alive = (sum(getattr(outcome, name) for outcome, _, _ in results) for name in ("issued", "alive"))
