@@ -140,6 +140,7 @@ class Activity(_Value):
         waits: how often in a row there was no turn to read the log.
         failures: how often in a row the log could not be read, and since when.
         told_points: the points that people were last told of.
+        asked_at: when on-call was last asked to look at it.
         owes: alerts that on-call is still to be told (`killed`, `ask`, `incident`).
         reported_at: when the last word was said; nothing is read after that.
     """
@@ -166,6 +167,7 @@ class Activity(_Value):
     failures: int = 0
     unread_since: Moment | None = None
     told_points: int = 0
+    asked_at: Moment | None = None
     owes: tuple[str, ...] = ()
     killed_at: Moment | None = None
     incident_at: Moment | None = None

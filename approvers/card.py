@@ -332,7 +332,7 @@ def _buttons(request: Request, grant: Grant | None) -> Iterator[Button]:
         yield Button(verb="approve", label=f"Approve{length}")
         yield Button(verb="deny", label="Deny")
     elif grant and grant.state in LIVE - {GrantState.REVOKING}:
-        yield Button(verb="revoke", label=card_caps.revoke_label(grant.plan))
+        yield Button(verb="revoke", label=card_caps.revoke_label(grant.plan, grant.ends_at))
     if is_owed(request):
         yield Button(verb="justified", label="Justified")
         yield Button(verb="unjustified", label="Not justified")

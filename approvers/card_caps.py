@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from approvers.grant import Plan
 from approvers.times import spell
@@ -29,6 +29,8 @@ def length(plan: Plan) -> str:
     return f"{spell(timedelta(seconds=plan.ttl_seconds))}{ended}"
 
 
-def revoke_label(plan: Plan) -> str:
-    """Return what a button that takes it away promises."""
-    return "Revoke" if plan.ends_early else "Revoke (lives until its end)"
+def revoke_label(plan: Plan, ends_at: datetime | None) -> str:
+    """Return what a button that takes it away promises: where nothing ends it early, when it will have ended."""
+    if plan.ends_early:
+        return "Revoke"
+    return f"Revoke (ends at {ends_at:%H:%M} UTC)" if ends_at else "Revoke (lives until its end)"

@@ -1,4 +1,4 @@
-"""Note in the store that a web process is there to hear callers, so that an outage of ours is told from their silence."""
+"""Note in the store that a web process is there to hear callers: so their silence is told from an outage of ours."""
 
 from __future__ import annotations
 

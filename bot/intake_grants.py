@@ -42,7 +42,9 @@ class IntakeGrants:
         check_query(request, ("state", "actor"))
         state, actor = request.query.get("state", "ACTIVE"), request.query.get("actor")
         if state not in GrantState.__members__:
-            raise Malformed(f"state is one of {', '.join(state for state in GrantState if state in LIVE)}", field="state")
+            raise Malformed(
+                f"state is one of {', '.join(state for state in GrantState if state in LIVE)}", field="state"
+            )
         if GrantState(state) not in LIVE:
             raise NotBuilt("only grants that have not ended can be listed yet; read others by id", field="state")
         if actor is not None and not 0 < len(actor) <= LONGEST_NAME:

@@ -114,7 +114,7 @@ class Reader:
             return request_of(text)
         found = await self._store.records.find(layout.handle_name(text.upper()))
         if found is None:
-            raise NotFound(f"Nothing open has the handle {text}.")
+            raise NotFound(f"Nothing open has the handle {text}; what is over is found by its id, req_… or grt_….")
         return found
 
     async def waiting(self, principal: str | None = None) -> list[View]:

@@ -117,7 +117,8 @@ class Gate:
         assert route.scopes is not None
         if not route.scopes & who.scopes:
             needed = " or ".join(sorted(route.scopes))
-            error = Problem("missing_scope", f"This key of {who.principal} lacks the scope {needed}.", rule="scope")
+            detail = f"This key of {who.principal} lacks the scope {needed}; ask your operator for one that has it."
+            error = Problem("missing_scope", detail, rule="scope")
             await self._record(request, route, who, error)
             raise error
         return who

@@ -25,8 +25,8 @@ from workers.providers import documents
 from workers.stores.memory import memory_store
 
 ROOT = Path(__file__).parents[1]
-FILES = ("README.md", "docs/aws.md", "docs/callers.md", "docs/operating.md", "docs/policy.md", "docs/slack.md",
-         "docs/teams.md")  # fmt: skip
+FILES = ("README.md", "docs/aws.md", "docs/callers.md", "docs/commands.md", "docs/direct.md", "docs/operating.md",
+         "docs/policy.md", "docs/reliability.md", "docs/runbook.md", "docs/slack.md", "docs/teams.md")  # fmt: skip
 ACCOUNT = "123456789012"
 MINTER = f"arn:aws:iam::{ACCOUNT}:role/countersign-minter"
 WORKER_REVOKER = "arn:aws:iam::999999999999:role/countersign-worker-revoker"

@@ -19,7 +19,6 @@ from approvers.roster import parse_roster
 from approvers.ruling import rule
 from approvers.tagging import keys_of
 from bot.schedules import Answer
-from bot.surfaces.slack_events import GONE
 from countersign.cli import NOT_BUILT, OPERATORS, build
 from countersign.errors import CANCELLED, DENIED, EXPIRED, OTHER, OUR_FAULT
 from countersign.run import BEFORE_COMMAND, ENDED_UNDER_IT
@@ -27,7 +26,6 @@ from tests.readme_tables import FILES, TABLES, filled, found
 from tests.worlds import samples
 from workers.config import describe
 from workers.providers import documents
-from workers.tagging import KEY as UNREADABLE_TAGS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -64,6 +62,7 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("words", EXAMPLES, ids=[" ".join(words[1:3]) for words in EXAMPLES])
 def test_an_example_has_a_command_and_its_options(words: list[str]) -> None:
     command: Any = typer.main.get_command(build(words[1]))
+    assert words[1] not in ("run", "request") or "--actor" in words, "nobody may ask without saying who acts"
     rest = words[1:]
     context = command.make_context("countersign", list(rest), resilient_parsing=True)
     while hasattr(command, "get_command"):
@@ -193,7 +192,6 @@ def test_the_tags_of_the_operating_guide_are_read_and_decide() -> None:
         tags: rule(policy, asked.model_copy(update={"tag_keys": ("data",), "tags": (tags,)}), sha256="f" * 64).effect
         for tags in (None, (), ("data=pii",), ("data=public",))
     }
-    assert f"| `{UNREADABLE_TAGS}` |" in TEXTS["docs/operating.md"]
     assert answers == {None: "review", (): "allow", ("data=pii",): "review", ("data=public",): "allow"}
 
 
@@ -236,26 +234,6 @@ def test_the_python_example_compiles_and_its_names_exist() -> None:
     compile(example, "README.md", "exec")
     for name in re.findall(r"from countersign import (.*)", example)[0].split(", "):
         assert hasattr(countersign, name)
-
-
-def test_every_alert_is_explained() -> None:
-    sources = "\n".join(path.read_text() for folder in ("bot", "workers") for path in (ROOT / folder).rglob("*.py"))
-    kinds = set(re.findall(r'(?:\.alert\(|alarms\.tell\()\s*"([a-z_]+)"', sources))
-    assert len(kinds) >= 12
-    told = set(re.findall(r"^\| `([a-z_.]+)`", TEXTS["docs/operating.md"], re.MULTILINE))
-    assert kinds | {"clock.silent", "store.time_back"} <= told
-
-
-def test_every_alert_about_cards_and_slack_is_explained() -> None:
-    sources = "\n".join(path.read_text() for path in (ROOT / "bot").rglob("*.py"))
-    kinds = {f"cards.{kind}" for kind in re.findall(r'_?alarms\.(?:sound|once)\("([a-z]+)"', sources)}
-    kinds |= {f"slack.{event}" for event in GONE}
-    kinds |= {one or other for one, other in re.findall(r'Alert\("(slack\.\w+)"|parts, f"(slack\.\w+):', sources)}
-    kinds |= set(re.findall(r'Alert\(f?"(teams\.\w+)', sources))
-    assert {"teams.token", "teams.removed"} < kinds
-    assert len(kinds) >= 11
-    rows = re.findall(r"^\| (`[a-z_.]+`(?:, `[a-z_.]+`)*)", TEXTS["docs/operating.md"], re.MULTILINE)
-    assert kinds <= {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
 
 
 def test_what_was_shown_on_an_emulator_only_is_marked() -> None:

@@ -7,7 +7,7 @@ then. Whatever is not proof keeps the grant REVOKING, is tried again with backof
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from approvers import grant as grants
 from approvers.grant import ALERT_AFTER_ATTEMPTS, Grant, GrantState, Proof, ProofKind, collect_at
@@ -19,6 +19,9 @@ from workers.tools import Tools, move
 
 PATIENT_ATTEMPTS = 9
 """An expiry that cannot be read yet is a difference between clocks, not a fault, for the first eight minutes."""
+
+COLLECT_AGAIN = timedelta(minutes=1)
+"""When a Deny that could not be removed is tried again: no session of the grant is alive, so nothing is urgent."""
 
 
 async def prove(tools: Tools, attempt: Attempt, grant: Grant) -> str:
@@ -42,7 +45,10 @@ async def prove(tools: Tools, attempt: Attempt, grant: Grant) -> str:
         why = "a mint of it may still be under way; it is asked again once that is impossible"
         return await _failed(tools, attempt, grant, why, deny_written, alarming=False)
     proof = await _proof(tools, grant, kind, reading)
-    return await move(tools, attempt, "proven", lambda one, _: grants.proven(one, proof, deny_written=deny_written))
+    word = await move(tools, attempt, "proven", lambda one, _: grants.proven(one, proof, deny_written=deny_written))
+    if grant.attempts >= ALERT_AFTER_ATTEMPTS:
+        await tools.clear("revoke_unproven", grant, f"{grant.id} is proven ended.", severity="critical")
+    return word
 
 
 async def collect(tools: Tools, attempt: Attempt, grant: Grant) -> str:
@@ -60,10 +66,12 @@ async def collect(tools: Tools, attempt: Attempt, grant: Grant) -> str:
             await tools.ask(grant.plan, provider.collect, handle_of(tools, grant))
     except ProviderError as error:
         await tools.alert("collect_failed", grant, f"The Deny of {grant.id} could not be removed: {error}")
-        later = now + timedelta(minutes=1)
-        await tools.store.records.commit(Commit(at=now, attempt=attempt, due={attempt.member: later}))
+        await tools.store.records.commit(Commit(at=now, attempt=attempt, due={attempt.member: now + COLLECT_AGAIN}))
         return "not collected"
-    return await move(tools, attempt, "collected", grants.collected)
+    word = await move(tools, attempt, "collected", grants.collected)
+    if now >= collect_at(grant) + COLLECT_AGAIN:  # a try may have failed before
+        await tools.clear("collect_failed", grant, f"The Deny of {grant.id} has been removed.")
+    return word
 
 
 async def _failed(
@@ -80,8 +88,9 @@ async def _failed(
 async def _proof(tools: Tools, grant: Grant, kind: ProofKind, reading: Reading) -> Proof:
     """Put the first refusal onto the store's clock, and count the seconds from the request for the end."""
     assert grant.ending is not None
-    here = reading.read_at or datetime.now(UTC)
-    at = await tools.store.records.now() - (here - (reading.first_refused_at or here))
+    at, first, over = await tools.store.records.now(), reading.first_refused_at, reading.read_at
+    if first and over:
+        at -= over - first
     took = max(timedelta(), at - grant.ending.requested_at)
     return Proof(
         kind=kind,

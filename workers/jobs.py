@@ -18,7 +18,7 @@ from workers.lanes import Later
 from workers.leasing import advance
 from workers.queue import MOST_IN_A_JOB
 from workers.stores.layout import SESSION_SWEEP, SWEEP, TAG_SWEEP
-from workers.stores.port import Attempt, Unavailable
+from workers.stores.port import Attempt, Fenced, Unavailable
 from workers.tagging import sweep_tags
 from workers.tools import Tools
 from workers.watching import look
@@ -65,6 +65,8 @@ async def carry(tools: Tools, attempt: Attempt) -> str:
                 word = await _doer(attempt.member)(tools, attempt)
         except Later as error:
             word = await _postpone(tools, attempt, error.delay)
+        except Fenced:
+            word = "fenced"  # somebody else has the item, or made it due again; our result is dropped
         except (Unavailable, TimeoutError) as error:
             word = f"given up: {type(error).__name__}"  # the item's lease brings it back
         _log.info("job.ended", outcome=word, fence=attempt.fence)
@@ -86,13 +88,14 @@ def _doer(member: str) -> Doer:
         case "grant":
             return advance
         case "activity":
-            return _look
+            return look
         case "sweep" if member in SWEEPS:
-            return SWEEPS[member]
+            return _sweep
     raise ValueError(f"nobody does items of the kind {kind!r} ({name!r})")
 
 
-async def _look(tools: Tools, attempt: Attempt) -> str:
-    """Look at a session's activity, a few at a time: reading it is slow, and must not crowd out the rest."""
-    async with tools.lanes.named("activity").turn():
-        return await look(tools, attempt)
+async def _sweep(tools: Tools, attempt: Attempt) -> str:
+    """Begin a sweep only where it is still ours, with a whole lease before it: no two of a kind run at once."""
+    if not await tools.store.due.hold(attempt, tools.lease):
+        return "fenced"
+    return await SWEEPS[attempt.member](tools, attempt)

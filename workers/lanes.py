@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from approvers.grant import Plan
+from workers import logs
 from workers.providers.port import NotSent, OutcomeUnknown, ProviderError, Reading
 
 P = ParamSpec("P")
@@ -33,6 +34,7 @@ WAIT_SECONDS = 2.0
 """Whoever would wait longer for a turn comes again later, and holds nothing meanwhile."""
 TYPICAL_SECONDS = 0.02
 """What a turn is thought to take until some were seen."""
+_log = logs.get_logger(__name__)
 
 
 class Later(Exception):
@@ -54,6 +56,8 @@ class Lane:
         self.name = name
         self.told = False
         """Whether on-call has been told that it is troubled."""
+        self.looked_up = False
+        """Whether it has been looked up what another process told of it."""
         self._most, self._clock, self._jitter = most, clock, jitter
         self._turns = asyncio.Semaphore(most)
         self._threads = ThreadPoolExecutor(most, thread_name_prefix="lane")
@@ -66,6 +70,11 @@ class Lane:
     def troubled(self) -> bool:
         """Tell whether the account has not answered for a while."""
         return self._missing >= TRIPS
+
+    @property
+    def well(self) -> bool:
+        """Tell whether the last call was answered."""
+        return not self._missing
 
     @asynccontextmanager
     async def turn(self, within: timedelta | None = None) -> AsyncIterator[None]:
@@ -92,10 +101,9 @@ class Lane:
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the provider in a thread of this account, and note whether it answered."""
-        began, loop = self._clock(), asyncio.get_running_loop()
-        run: Callable[[], T] = partial(contextvars.copy_context().run, partial(function, *args, **kwargs))
+        began = self._clock()
         try:
-            answer = await loop.run_in_executor(self._threads, run)
+            answer = await self.run(partial(function, *args, **kwargs))
         except (NotSent, OutcomeUnknown, asyncio.CancelledError):  # cancelled: its attempt's time is over
             self._missed(began)
             raise
@@ -107,6 +115,11 @@ class Lane:
         else:
             self._answered()
         return answer
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Do something slow in a thread of this account, whether it is answered or not."""
+        run: Callable[[], T] = partial(contextvars.copy_context().run, function)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, run)
 
     def close(self) -> None:
         """Begin no further call."""
@@ -157,21 +170,26 @@ class Lanes:
         """Return the lane of the account that a plan is for, or of its provider where it has no accounts."""
         return self._lane((plan.provider, plan.account_id), plan.account or plan.provider)
 
-    def named(self, name: str) -> Lane:
-        """Return the lane of work that belongs to no account."""
-        return self._lane(("", name), name)
+    def log_of(self, plan: Plan) -> Lane:
+        """Return the lane in which the log of an account's calls is read: slow, and in nobody's way."""
+        return self._lane(("log", plan.account_id), plan.account)
 
     def aside(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that nobody waits for: what on-call is told must not hold up an outcome."""
         task = asyncio.get_running_loop().create_task(work)
         self._aside.add(task)
-        task.add_done_callback(self._aside.discard)
+        task.add_done_callback(self._settled)
 
     async def settle(self) -> None:
         """Wait for what is done aside, and begin no further call."""
         await asyncio.gather(*self._aside, return_exceptions=True)
         for lane in self._lanes.values():
             lane.close()
+
+    def _settled(self, task: asyncio.Task[None]) -> None:
+        self._aside.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _log.warning("aside.failed", why=type(error).__name__)
 
     def _lane(self, key: tuple[str, str], name: str) -> Lane:
         if key not in self._lanes:

@@ -6,8 +6,10 @@ Never is a role-wide Deny written here: it would end the sessions of others, and
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from approvers.grant import Grant, GrantState, Plan, collect_at
@@ -15,11 +17,11 @@ from approvers.upgrades import read
 from workers.alerts import Alert
 from workers.providers.port import Handle, NoRoom, Provider, ProviderError
 from workers.stores import layout
-from workers.stores.port import Commit
+from workers.stores.port import Commit, Records, Snapshot, transact
 from workers.stores.rooms import ROOM
 from workers.tools import Tools
 
-PAGE = 1_000
+PAGE, AT_ONCE = 1_000, 100
 LISTED = 200
 """Grants of one role that are looked at when room is to be made: more than can hold a Deny there."""
 NOW = "Until then its session lives to its TTL, unless a person ends every session of the role (docs/direct.md)."
@@ -47,18 +49,40 @@ async def roomiest(tools: Tools, plan: Plan, full: Collection[str] = ()) -> Room
         if taken[arn] < ROOM and index not in full:
             return Room(arn, {index: ROOM})
     arn = min(taken, key=lambda one: taken[one])
-    await tell_full(
-        tools, plan, f"every base role of {plan.role} has {ROOM} grants or more that are live or ending ({taken[arn]} "
-        "on the one taken now): more than can be ended at once. Add base roles (more_arns)",
-    )  # fmt: skip
+    summary = (
+        f"every base role of {plan.role} has {ROOM} grants or more that are live or ending ({taken[arn]} on the one "
+        "taken now): more than can be ended at once. Add base roles (more_arns)"
+    )
+    await tell_full(tools, plan.on(arn), summary)
     return Room(arn, {})
 
 
 def claims_room(claimed: Grant, room: Room) -> dict[str, Any]:
     """Return the part of a claim that counts the grant as one that may need a Deny, within the room's limits."""
-    if not claimed.plan.ends_early:
+    if not claimed.plan.ends_early or claimed.plan.provider != "aws":  # a dry run writes no Deny
         return {}
     return {"enter": {layout.room_of(room.role_arn): {claimed.id: claimed.opened_at}}, "limits": room.limits}
+
+
+async def catch_up(records: Records) -> None:
+    """Enter the grants that were claimed before there was an index of rooms; once is enough for a store."""
+    for index in (layout.LIVE_INDEX, layout.DENIES):
+        after: str | None = None
+        while ids := await records.members(index, limit=AT_ONCE, after=after):
+            await transact(records, [layout.grant_key(one) for one in ids], _entered)
+            after = ids[-1]
+
+
+def _entered(seen: Snapshot) -> tuple[Commit | None, None]:
+    """Enter those that need room, as they are now: one that ends meanwhile is looked at again."""
+    enter: defaultdict[str, dict[str, datetime]] = defaultdict(dict)
+    expects = {}
+    for key, record in seen.records.items():
+        grant = read(Grant, record.json) if record.version else None
+        if grant and layout.needs_room(grant):
+            enter[layout.room_of(grant.plan.role_arn)][grant.id] = grant.opened_at
+            expects[key] = record.version
+    return (Commit(at=seen.now, enter=enter, expects=expects) if enter else None), None
 
 
 async def end_within_room(tools: Tools, provider: Provider, handle: Handle) -> None:
@@ -115,8 +139,14 @@ async def make_room(tools: Tools, plan: Plan) -> int:
     return gone
 
 
+def label(plan: Plan) -> str:
+    """Return the alias, and which of its base roles where it has several."""
+    return plan.role if len(plan.arns) == 1 else f"{plan.role}/{plan.role_arn.rpartition('/')[2]}"
+
+
 async def tell_full(tools: Tools, plan: Plan, summary: str) -> None:
-    """Tell on-call that a role's room for Denies is used up."""
+    """Tell on-call that a role's room for Denies is used up; the sweep ends that alert under the same key."""
     at = await tools.store.records.now()
-    await tools.alerts.send(Alert(f"deny_full:{plan.role}", "critical", summary, at, {"role": plan.role_arn}))
+    alert = Alert(f"deny_full:{label(plan)}", "critical", summary, at, {"role": plan.role_arn})
+    tools.lanes.aside(tools.alerts.send(alert))  # whoever mints or revokes does not wait for on-call's address
     await tools.store.records.commit(Commit(at=at, counts={"alerts:deny_full": 1}))

@@ -14,11 +14,12 @@ from approvers.ids import request_of
 from approvers.request import Request
 from approvers.upgrades import read
 from workers.alerts import Alert, Alerts, Severity
-from workers.lanes import Lane, Lanes
+from workers.lanes import Lanes
 from workers.policies import Policies
 from workers.providers.port import NotSent, Provider, Secret, Tagged, Watched
 from workers.stores import layout
 from workers.stores.port import Attempt, Commit, Snapshot, Store, transact
+from workers.troubles import tell_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,22 +82,25 @@ class Tools:
         try:
             return await lane.call(call, *args, **kwargs)
         finally:
-            if lane.troubled or lane.told:
-                lane.told = lane.troubled
-                self.lanes.aside(self._tell_of(lane))
-
-    async def _tell_of(self, lane: Lane) -> None:
-        at = await self.store.records.now()
-        summary = f"{lane.name} is throttled, broken or out of reach; what it has to do waits, the other accounts go on"
-        alert = Alert(f"account.troubled:{lane.name}", "warning", summary, at, {"account": lane.name})
-        await self.alerts.send(alert if lane.troubled else alert.clear(at))
+            if lane.troubled or lane.told or (lane.well and not lane.looked_up):
+                lane.told, lane.looked_up = lane.troubled, True
+                self.lanes.aside(tell_of(self.store.records, self.alerts, lane.name, troubled=lane.troubled))
 
     async def alert(self, kind: str, grant: Grant, summary: str, severity: Severity = "warning") -> None:
         """Tell on-call about a grant; the same kind for the same grant is one alert."""
         at = await self.store.records.now()
-        details = {"grant": grant.id, "role": grant.plan.role, "actor": grant.actor}
-        await self.alerts.send(Alert(f"{kind}:{grant.id}", severity, summary, at, details))
+        await self.alerts.send(_about(kind, grant, summary, severity, at))
         await self.store.records.commit(Commit(at=at, counts={f"alerts:{kind}": 1}))
+
+    async def clear(self, kind: str, grant: Grant, summary: str, severity: Severity = "warning") -> None:
+        """Tell on-call that what was told about a grant is over."""
+        at = await self.store.records.now()
+        await self.alerts.send(_about(kind, grant, summary, severity, at).clear(at))
+
+
+def _about(kind: str, grant: Grant, summary: str, severity: Severity, at: datetime) -> Alert:
+    details = {"grant": grant.id, "role": grant.plan.role, "actor": grant.actor}
+    return Alert(f"{kind}:{grant.id}", severity, summary, at, details)
 
 
 async def move(

@@ -70,8 +70,7 @@ async def look(tools: Tools, attempt: Attempt) -> str:
     seen = parse(await tools.store.records.read(keys), grant_id)
     try:
         if seen is None or tools.watched is None or seen.activity.reported_at or seen.grant.access_key_id is None:
-            await tools.store.records.commit(Commit(at=await tools.store.records.now(), attempt=attempt))
-            return "nothing to watch"
+            return await _leave(tools, attempt, seen)
         if not await tools.store.due.hold(attempt, tools.lease):
             return "fenced"
         await tools.policies.refresh()
@@ -80,12 +79,23 @@ async def look(tools: Tools, attempt: Attempt) -> str:
         return "fenced"
 
 
+async def _leave(tools: Tools, attempt: Attempt, seen: Seen | None) -> str:
+    """Drop what there is nothing to watch of; what another worker can read is left to it, for as long as it tries."""
+    due: dict[str, datetime] = {}
+    if seen and seen.activity.reported_at and seen.activity.owes:  # who said the last word died before its alert
+        await alerts.tell(tools, alerts.Subject(seen.grant, seen.request, seen.activity, closing=True))
+    elif seen and not seen.activity.reported_at and seen.now < (seen.grant.may_live_until or seen.now) + GIVE_UP_AFTER:
+        due = {attempt.member: seen.now + EVERY}
+    await tools.store.records.commit(Commit(at=await tools.store.records.now(), attempt=attempt, due=due))
+    return "nothing to watch with" if due else "nothing to watch"
+
+
 async def _look(tools: Tools, attempt: Attempt, seen: Seen, watched: Watched, keys: list[str]) -> str:
-    home = _home(tools, seen.grant, watched)
+    home, lane = _home(tools, seen.grant, watched), tools.lanes.log_of(seen.grant.plan)
     regions = tuple(sorted({*home, *regions_of(seen.grant.plan, home)}))
     try:
-        async with asyncio.timeout(tools.lease.total_seconds() / 2):
-            events = await asyncio.to_thread(partial(_read, watched, seen, regions))
+        async with lane.turn(), asyncio.timeout(tools.lease.total_seconds() / 2):
+            events = await lane.run(partial(_read, watched, seen, regions))
     except Busy as error:
         if seen.now - seen.last_look < LATE:
             return await _wait(tools, attempt, keys)
@@ -124,7 +134,9 @@ def _noted(
         told = reported(now, seen.grant, activity)
     else:
         told = news(now, seen.grant, seen.request, activity, rules)
-    due = {} if told.activity.reported_at else {attempt.member: _next(seen.now, last)}
+    due = {attempt.member: _next(seen.now, last)}
+    if told.activity.reported_at:  # looked at once more only to see that on-call was told
+        due = {attempt.member: seen.now + EVERY} if told.activity.owes else {}
     commit = _commit(now, told, attempt=attempt, due=due)
     subject = alerts.Subject(told.grant, seen.request, told.activity, closing=bool(told.activity.reported_at))
     return commit, (told.word, subject)
@@ -157,7 +169,7 @@ async def _unread(tools: Tools, attempt: Attempt, keys: list[str], why: str, *, 
         last = _last(seen, rules)
         if last and seen.now >= last + GIVE_UP_AFTER:
             told = reported(now, seen.grant, activity)
-            return _commit(now, told, attempt=attempt), Seen(told.grant, activity, seen.request, seen.now)
+            return _commit(now, told, attempt=attempt), Seen(told.grant, told.activity, seen.request, seen.now)
         part = layout.put(attempt.member, now.records[attempt.member].version, activity.model_dump_json())
         due = {attempt.member: seen.now + EVERY * min(activity.failures, 5)}
         return layout.commit(seen.now, part, attempt=attempt, due=due), Seen(
@@ -165,7 +177,9 @@ async def _unread(tools: Tools, attempt: Attempt, keys: list[str], why: str, *, 
         )
 
     after = await transact(tools.store.records, keys, step, chains=[request_of(attempt.member.partition(":")[2])])
-    if after and (refused or after.activity.failures >= TELL_AFTER):
+    if after and after.activity.reported_at:
+        await alerts.readable(tools, after.grant, "could not be read and is not asked for any more")
+    elif after and (refused or after.activity.failures >= TELL_AFTER):
         await alerts.unreadable(tools, after.grant, why)
     return f"not read: {why}"
 

@@ -27,11 +27,16 @@ class Subject:
 
 
 async def tell(tools: Tools, subject: Subject) -> None:
-    """Tell what is owed, and note that it was told: after a crash in between it is told once more."""
+    """Tell what is owed, and note that it was told: after a crash in between it is told once more.
+
+    What asks to look is over with the session, or with its end by monitoring. What monitoring ended, and an incident,
+    are a person's to close: somebody has to undo, or to find out.
+    """
     now, grant, activity = await tools.store.records.now(), subject.grant, subject.activity
     for kind in activity.owes:
         await tools.alerts.send(_alert(kind, subject, now))
-    if subject.closing and activity.told_points and activity.killed_at is None:
+    closed = subject.closing and activity.told_points and activity.killed_at is None
+    if closed or (activity.asked_at and "killed" in activity.owes):
         await tools.alerts.send(_alert("ask", subject, now).clear(now))
     if not activity.owes:
         return
@@ -76,12 +81,10 @@ async def unreadable(tools: Tools, grant: Grant, why: str) -> None:
     await tools.store.records.commit(Commit(at=at, counts={"alerts:activity.unreadable": 1}))
 
 
-async def readable(tools: Tools, grant: Grant) -> None:
-    """Tell that it can be read again."""
+async def readable(tools: Tools, grant: Grant, how: str = "can be read again") -> None:
+    """Tell that nothing is amiss any more: it can be read again, or it is no longer asked for."""
     at = await tools.store.records.now()
-    await tools.alerts.send(
-        _not_read(grant, f"What sessions do in {grant.plan.account} can be read again.", at).clear(at)
-    )
+    await tools.alerts.send(_not_read(grant, f"What sessions do in {grant.plan.account} {how}.", at).clear(at))
 
 
 def _not_read(grant: Grant, summary: str, at: datetime) -> Alert:

@@ -42,7 +42,7 @@ def news(seen: Snapshot, grant: Grant, request: Request, activity: Activity, rul
         return _killed(seen, grant, request, _owing(activity, KILLED, killed_at=seen.now))
     worth_telling = (found and grant.state in LIVE) or after_end
     if worth_telling and activity.asking > activity.told_points:
-        owing = _owing(activity, ASK) if grant.state is GrantState.ACTIVE else activity
+        owing = _owing(activity, ASK, asked_at=seen.now) if grant.state is GrantState.ACTIVE else activity
         return _flagged(seen, grant, owing)
     return News((_kept(seen, activity),), grant, activity, f"{activity.points} points, {activity.calls} calls")
 

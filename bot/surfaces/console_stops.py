@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import quote
 
 from aiohttp import web
@@ -24,6 +25,7 @@ from bot.surfaces import console_notes as notes
 from bot.surfaces.console_actions import noted, reason_of
 from bot.surfaces.console_fragments import MAX_CARDS, Fragments
 from bot.surfaces.console_guard import SIGNED_IN
+from workers.stores.rooms import ROOM, rooms_seen
 
 PLACE = "stop"
 """What notes of this page are about."""
@@ -42,6 +44,18 @@ class Choice:
     ending: int
 
 
+@dataclass(frozen=True)
+class Room:
+    """One base role: its alias, its name at AWS, the Denies there, what is live on it, and whether that is too much."""
+
+    role: str
+    name: str
+    denies: int
+    live: int
+    tight: bool
+    seen_at: datetime
+
+
 class Stops:
     """Render the two pages, and take their forms."""
 
@@ -57,6 +71,8 @@ class Stops:
             frozen=await self._deps.stops.look(),
             choices=found[:MAX_TARGETS],
             hidden=len(found[MAX_TARGETS:]),
+            rooms=await self._rooms(views),
+            room=ROOM,
         )
 
     async def target(self, request: web.Request) -> str:
@@ -106,6 +122,16 @@ class Stops:
             return f"Revoking {going}: each is called ended only when that is proven." if done else "Nothing live."
 
         return await self._taken(request, f"revoke {target.kind}", path_of(target), take)
+
+    async def _rooms(self, views: Iterable[View]) -> list[Room]:
+        """Return every base role as the last sweep saw it, with what is live on it now; the fullest first."""
+        live = Counter(view.grant.plan.role_arn for view in views if view.grant and not _ending(view))
+        seen, _ = await rooms_seen(self._deps.store.records)
+        found = [
+            Room(one.role, arn.rpartition("/")[2], one.denies, live[arn], one.tight, one.seen_at)
+            for arn, one in seen.roles.items()
+        ]
+        return sorted(found, key=lambda one: (-one.denies, one.role, one.name))
 
     async def _taken(self, request: web.Request, what: str, page: str, take: Take) -> web.Response:
         """Carry out a form, and lead back to its page with what came of it."""

@@ -68,8 +68,9 @@ def details(card: Card) -> Block:
 
 
 def revoke(card: Card) -> Block:
-    """Return Revoke, which stays while the grant lives."""
-    return button("cs_revoke", "Revoke", value(card), f"Revoke {card.handle}", "danger")
+    """Return Revoke, which stays while the grant lives, with the card's words for it."""
+    label = next((one.label for one in card.buttons if one.verb == "revoke"), "Revoke")
+    return button("cs_revoke", label, value(card), f"{label} {card.handle}", "danger")
 
 
 def after_review(card: Card) -> list[Block]:

@@ -98,9 +98,15 @@ def details(card: Card) -> Block:
     return execute("details", "Details", target(card), spoken=f"Details of {card.handle}")
 
 
-def revoke(about: Target, handle: str) -> Block:
-    """Return Revoke, which stays while the grant lives."""
-    return execute("revoke", "Revoke", about, spoken=f"Revoke {handle}", style="destructive")
+def revoke(card: Card) -> Block:
+    """Return Revoke, which stays while the grant lives, with the card's words for it."""
+    words = next((one.label for one in card.buttons if one.verb == "revoke"), "Revoke")
+    return revoke_row(target(card), card.handle, words)
+
+
+def revoke_row(about: Target, handle: str, words: str = "Revoke") -> Block:
+    """Return Revoke for one of a list."""
+    return execute("revoke", words, about, spoken=f"{words} {handle}", style="destructive")
 
 
 def after_review(card: Card) -> list[Block]:

@@ -54,7 +54,7 @@ def details(card: Card, lines: Sequence[str], console: str) -> Block:
     head = [words(heading(card), size="Large", weight="Bolder", style="heading")]
     first = [words(card.headline)] if card.phase == "Waiting" else teams_facts.standing(card)
     head += [*first, *teams_facts.warnings(card)]
-    acts = [buttons.revoke(buttons.target(card), card.handle)] if _can(card, "revoke") else []
+    acts = [buttons.revoke(card)] if _can(card, "revoke") else []
     acts += [buttons.back(buttons.target(card)), *buttons.link(console, f"requests/{card.request_id}")]
     below = [*buttons.row(acts, spacing="Medium"), footer(card)]
     for room in WIDE_ROOMS:
@@ -112,7 +112,7 @@ def _actions(card: Card, console: str, whole: bool) -> list[Block]:
     """
     page, details = f"requests/{card.request_id}", buttons.details(card)
     if not _can(card, "approve"):
-        revoke = [buttons.revoke(buttons.target(card), card.handle)] if _can(card, "revoke") else []
+        revoke = [buttons.revoke(card)] if _can(card, "revoke") else []
         found = buttons.row(buttons.after_review(card), spacing="Medium")
         return [*found, *buttons.row([*revoke, details, *buttons.link(console, page)], spacing="Medium")]
     reviewed = card.review_first or not whole

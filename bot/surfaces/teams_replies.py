@@ -92,7 +92,7 @@ def _button(row: Row, name: RowButton, console: str) -> list[Block]:
         case "review":
             return buttons.review(row.request or "", console) or [buttons.show(about, row.handle)]
         case "revoke":
-            return [buttons.revoke(about, row.handle)]
+            return [buttons.revoke_row(about, row.handle)]
         case "show":
             return [buttons.show(about, row.handle)]
 
@@ -101,7 +101,7 @@ def _card(card: Card, console: str, room: int | None) -> list[Block]:
     """Return the card, with Review in place of its answers: a private copy is never updated, so it decides nothing."""
     verbs = {one.verb for one in card.buttons}
     review = buttons.review(card.request_id, console) if "approve" in verbs else []
-    acts = [*review, *([buttons.revoke(buttons.target(card), card.handle)] if "revoke" in verbs else [])]
+    acts = [*review, *([buttons.revoke(card)] if "revoke" in verbs else [])]
     acts.append(buttons.details(card))
     acts += [] if review else buttons.link(console, f"requests/{card.request_id}")
     blocks, _ = teams_card.body(card, room=room)

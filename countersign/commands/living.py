@@ -15,6 +15,9 @@ from countersign.models import Ask
 from countersign.run import Run
 from countersign.status import status
 
+SESSIONS = ("aws", "dry_run")
+"""Providers whose credentials an AWS profile can hand over; those of all others are variables."""
+
 Heartbeat = Annotated[
     str | None,
     typer.Option(
@@ -77,5 +80,8 @@ def check_extends(ask: Ask) -> None:
     """Refuse --extend where there is nothing to extend, or where only a person may take more. Raises WrongOption."""
     if ask.access is None:
         raise WrongOption("--extend goes on with a credential: add --role", field="--extend")
+    if ask.access.provider not in SESSIONS:
+        text = f"what {ask.access.provider} gives is variables, which cannot change under COMMAND: leave --extend out"
+        raise WrongOption(text, field="--extend")
     if ask.break_glass:
         raise WrongOption("--break-glass is taken by a person, each time anew: leave --extend out", field="--extend")

@@ -12,7 +12,8 @@ from typing import Any, Self
 import aiohttp
 from botocore.exceptions import ClientError
 
-from countersign.ops.fittings import ACTOR, BEHIND, ROLE
+from countersign.ops.agent import LetThrough, refusals, words
+from countersign.ops.fittings import ACTOR, BEHIND, DATABASE, ROLE, TABLE, TABLE_ROLE
 from countersign.ops.ministack import client
 from countersign.ops.staging import Stage
 from workers.providers.access import Keys
@@ -117,11 +118,20 @@ class Aws:
             await asyncio.sleep(0.2)  # AWS tells nobody that a credential has ended: it must be asked
         raise NotAsTold(f"the credential still reads {key} after {seconds:.0f} s")
 
-    def _call(self, name: str, arguments: Json) -> tuple[list[str], str | None]:
-        keys = Keys(self.credential["access_key_id"], self.credential["secret_access_key"])
-        s3 = client("s3", self.endpoint, keys, self.credential["session_token"])
+    async def go_astray(self) -> list[str]:
+        """Make calls that nobody was granted, and return AWS's refusals. Raises NotAsTold when one went through."""
         try:
-            answer = getattr(s3, name)(Bucket=self.bucket, **arguments)
+            return [words(error) for _, error in await asyncio.to_thread(lambda: list(refusals(self._client)))]
+        except LetThrough as error:
+            raise NotAsTold(f"AWS let it through: {error}") from error
+
+    def _client(self, service: str) -> Any:
+        keys = Keys(self.credential["access_key_id"], self.credential["secret_access_key"])
+        return client(service, self.endpoint, keys, self.credential["session_token"])
+
+    def _call(self, name: str, arguments: Json) -> tuple[list[str], str | None]:
+        try:
+            answer = getattr(self._client("s3"), name)(Bucket=self.bucket, **arguments)
         except ClientError as error:
             code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
             expect("AWS's code", code, "AccessDenied")
@@ -142,6 +152,17 @@ def report_ask(bucket: str, run: str, **fields: Any) -> Json:
         "actor": {"id": ACTOR, "on_behalf_of": BEHIND, "run": run},
         "parameters": {"run": run},
         "access": {"provider": "aws", "role": ROLE, "actions": ["s3:GetObject"], "resources": [resource]},
+        **fields,
+    }
+
+
+def table_ask(run: str, **fields: Any) -> Json:
+    """Return the body of an ask for one table of the database."""
+    return report_ask("", run) | {
+        "action": "db:select",
+        "resource": TABLE,
+        "reason": "Order 4711 is wrong, see who ordered",
+        "access": {"provider": DATABASE, "role": TABLE_ROLE, "actions": ["db:select"], "resources": [TABLE]},
         **fields,
     }
 

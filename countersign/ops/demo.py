@@ -21,7 +21,7 @@ import typer
 from countersign.address import harmless
 from countersign.commands.common import Ended
 from countersign.ops.connect import open_store
-from countersign.ops.fittings import BEHIND, agent_line
+from countersign.ops.fittings import BEHIND, agent_line, table_line
 from countersign.ops.folder import DEFAULT
 from countersign.ops.following import follow
 from countersign.ops.ground import Ground, NotStaged, open_ground
@@ -44,6 +44,11 @@ INVITATION = """
            as robin, approve: the agent reads, is refused what was not granted, and you can revoke it
   and      the same line with `--ttl 10s`, and while that credential lives:  kill -9 {worker} {clock}
            (worker and clock); it ends all the same, and is proven ended when they are back
+  and      the same line with ` --astray` at its end: it does what an intruder would, and monitoring ends it
+  or       a table of PostgreSQL: approve, `TABLE customers;`, then revoke, and the open connection is cut:
+
+{table}
+
 {slack}  stop     Ctrl-C; the state stays in {state}
 """
 IN_SLACK = """\
@@ -138,6 +143,7 @@ def _invitation(stage: Stage) -> str:
     return INVITATION.format(
         console=f"{stage.ground.base_url}/console/",
         agent=agent_line(stage.ground),
+        table=table_line(stage.ground),
         worker=children["worker"].pid,
         clock=children["clock"].pid,
         slack=IN_SLACK.format(room=stage.cast.room, people=" or ".join(people) or "nobody") if stage.cast else "",

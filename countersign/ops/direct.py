@@ -18,6 +18,7 @@ from workers.providers import documents
 from workers.providers.aws import AwsProvider
 from workers.providers.port import Handle, ProofOutcome, ProviderError, Reading
 from workers.providers.probing import Told, read
+from workers.providers.steady import Steady
 
 KEEP = (
     "leave the Deny where it is: removed while a session of the grant may be alive, it would bring that back to life. "
@@ -72,7 +73,7 @@ def _prove(deny: Deny, asked: Asked, twin: Callable[[], Told] | str, before: dat
         control = session(deny.clients, asked)
     except ProviderError as error:
         return Reading(ProofOutcome.UNKNOWN, 0, 0, None, f"no newer session could be had beside it: {error}")
-    return read(twin, control, asked.pace, now=lambda: datetime.now(UTC), sleep=time.sleep)
+    return read(twin, control, asked.pace, now=Steady(), sleep=time.sleep)
 
 
 def _done(call: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Tell how credentials end: two on one role apart from each other, one after four seconds by AWS's own clock."""
+"""Tell how credentials end: apart from each other on one role, by AWS's own clock, by what is seen of their use."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from countersign.ops.story import AWS_SECONDS, REPORT
 from countersign.ops.telling import proof_sentence
 
 FOUR_SECONDS = 4
+SEEN_SECONDS = 60.0
+"""How long monitoring may take: its first look is half a minute after the claim."""
+FLAGS = ["blinds", "escalation", "outside_action", "outside_resource", "refusals"]
 Scene = Callable[[], Awaitable[str]]
 
 
@@ -19,7 +22,7 @@ class Endings:
 
     def __init__(self, player: Player) -> None:
         """Take who acts."""
-        self._play = player
+        self._play, self._astray = player, False
 
     def scenes(self) -> list[tuple[str, Scene]]:
         """Return the scenes in their order."""
@@ -28,10 +31,41 @@ class Endings:
             ("a four-second credential ends by AWS's own clock", self.four_seconds),
         ]
 
+    def before_the_wait(self) -> list[tuple[str, Scene]]:
+        """Return what has to be played half a minute before `after_the_wait`."""
+        return [("an agent's session goes astray: AWS refuses five calls of an intruder", self.goes_astray)]
+
+    def after_the_wait(self) -> list[tuple[str, Scene]]:
+        """Return what monitoring makes of it."""
+        return [("monitoring has seen it, ends it by itself, and proves the end", self.is_killed)]
+
+    async def goes_astray(self) -> str:
+        """Do with a good credential what an intruder would."""
+        await self._play.granted("astray", 900)
+        refused = await self._play.agent("astray").go_astray()
+        self._astray = True
+        return "\n".join(f"AWS: {one}" for one in refused)
+
+    async def is_killed(self) -> str:
+        """Wait until monitoring has ended it, with nobody asked, and see why, in words."""
+        if not self._astray:
+            raise NotAsTold("an earlier scene has not brought the calls that this one is about")
+        proof = await self._play.proven("astray", "probe_denied", SEEN_SECONDS)
+        request = (await self._play.callers.call("agent", "GET", f"/v1/requests/{self._play.id('astray')}")).body
+        path = f"/v1/grants/{request['grant']['id']}/activity"
+        seen = (await self._play.callers.call("agent", "GET", path)).body
+        flags = [f"{one['points']:3} points: {one['said']} ({one['calls'][0]})" for one in seen["flags"]]
+        found = sorted(one["kind"] for one in seen["flags"])
+        expect("what was flagged", found, FLAGS)
+        expect("when it was killed", bool(seen["killed_at"]), True)
+        refusal = (await self._play.agent("astray").read(REPORT))[1]
+        expect("AWS's refusal of what it was granted", bool(refusal), True)
+        return "\n".join([*flags, proof_sentence(proof), f"AWS tells the agent: {refusal}"])
+
     async def overlap(self) -> str:
         """Have two alike, take one away, and read on with the other."""
         for name in ("first", "second"):
-            await self._granted(name, 900)
+            await self._play.granted(name, 900)
         play = self._play
         grant = play.id("first").replace("req_", "grt_")
         await play.callers.call("alex", "POST", f"/v1/grants/{grant}/revoke", {"reason": "the first is not needed"})
@@ -46,21 +80,10 @@ class Endings:
 
     async def four_seconds(self) -> str:
         """See a credential of four seconds work, and be refused; nothing is written at AWS for that."""
-        request = await self._granted("four", FOUR_SECONDS)
+        request = await self._play.granted("four", FOUR_SECONDS)
         refusal = await self._play.agent("four").until_refused(REPORT, FOUR_SECONDS + 3)
-        late = (datetime.now(UTC) - datetime.fromisoformat(request)).total_seconds()
+        late = (datetime.now(UTC) - datetime.fromisoformat(request["grant"]["ends_at"])).total_seconds()
         if late < 0:
             raise NotAsTold(f"AWS refused it {-late:.1f} s before its end")
         proof = await self._play.proven("four", "ttl_denied")
         return f"refused {late:.1f} s after its end: {refusal}\n{proof_sentence(proof)}"
-
-    async def _granted(self, name: str, ttl_seconds: int) -> str:
-        """Ask, have it approved, collect and read once; returns when it ends."""
-        play = self._play
-        reply = await play.callers.ask(play.report(ttl_seconds))
-        play.asked[name] = reply.body["id"]
-        await play.callers.review("kim", reply.body["id"], "approve")
-        request = await play.active(name)
-        play.agents[name] = await play.collect(request)
-        expect("AWS's refusal before its time", (await play.agent(name).read(REPORT))[1], None)
-        return str(request["grant"]["ends_at"])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from countersign.ops.folder import AGENT_ENV, DEMO_JSON, SECRETS_JSON, write_private
 from countersign.ops.ground import HOST, Ground
+from countersign.ops.postgres import install
 from countersign.ops.tokens import DEMO, Tokens
 from workers.policies import apply
 from workers.stores import layout
@@ -22,6 +23,7 @@ from workers.vault import DeliveryKey
 
 ACTOR, BEHIND = "agent:report-bot", "user:dana"
 ROLE = "analytics"
+DATABASE, TABLE, TABLE_ROLE = "orders-db", "orders/public.customers", "orders-reader"
 MODULES = {"web": "bot", "worker": "workers", "clock": "workers.clock"}
 """The three processes, in the order of their start; they stop in the other."""
 SLACK_SIGNING = "COUNTERSIGN_SLACK_SIGNING_SECRET"
@@ -84,6 +86,7 @@ def write_for_scripts(ground: Ground, tokens: Tokens, slack_secret: str | None =
             "aws_endpoint": ground.aws.endpoint,
             "aws_region": ground.aws.region,
             "redis_url": ground.redis_url,
+            "postgres_url": ground.postgres.dsn,
             "role": ROLE,
             "bucket": ground.prepared.bucket,
             "verify_key": None,
@@ -102,14 +105,27 @@ def write_for_scripts(ground: Ground, tokens: Tokens, slack_secret: str | None =
 
 def agent_line(ground: Ground, ttl: str = "15m") -> str:
     """Return the line to paste into a second terminal: an agent that reads a report under `countersign run`."""
-    program = Path(sys.executable).with_name("countersign")
-    command = shlex.quote(str(program)) if program.exists() else f"{shlex.quote(sys.executable)} -m countersign"
     return (
-        f"env $(cat {shlex.quote(str(ground.folder.path / AGENT_ENV))}) {command} run --action s3:GetObject "
+        f"{_run(ground)} --action s3:GetObject "
         f"--resource 'arn:aws:s3:::{ground.prepared.bucket}/2026/*' --environment prod --role {ROLE} "
         f"--actor {ACTOR} --on-behalf-of {BEHIND} --reason 'Rebuild the weekly report' --ttl {ttl} "
         f"-- {shlex.quote(sys.executable)} -m countersign.ops.agent"
     )
+
+
+def table_line(ground: Ground) -> str:
+    """Return the line that opens a table of the database, with `psql` under `countersign run`."""
+    return (
+        f"{_run(ground)} --action db:select --resource {TABLE} --environment prod --provider {DATABASE} "
+        f"--role {TABLE_ROLE} --actor {ACTOR} --on-behalf-of {BEHIND} --reason 'Order 4711 is wrong' --ttl 15m "
+        f"-- {shlex.quote(str(ground.postgres.programs / 'psql'))} -X"
+    )
+
+
+def _run(ground: Ground) -> str:
+    program = Path(sys.executable).with_name("countersign")
+    command = shlex.quote(str(program)) if program.exists() else f"{shlex.quote(sys.executable)} -m countersign"
+    return f"env $(cat {shlex.quote(str(ground.folder.path / AGENT_ENV))}) {command} run"
 
 
 def slack_environment(ground: Ground, given: Mapping[str, str]) -> dict[str, str]:
@@ -120,13 +136,19 @@ def slack_environment(ground: Ground, given: Mapping[str, str]) -> dict[str, str
 def environments(
     ground: Ground, delivery: DeliveryKey, slack: Mapping[str, str] | None = None
 ) -> dict[str, dict[str, str]]:
-    """Return each process's environment: the worker alone can speak to AWS, web alone to Slack and to open credentials.
+    """Return each process's environment: the worker alone can speak to AWS and to the database, web alone to Slack.
 
+    Web alone can open credentials, too. The executables of the database are put where the worker finds them.
     `slack` holds Slack's settings, by their full names.
     """
+    commands = install(ground.folder.path / "commands" / DATABASE, ground.postgres.settings()).parent
     own = {
         "web": {"HOST": HOST, "PORT": str(ground.port), "DELIVERY_KEY": delivery.text, "DEMO": "true"},
-        "worker": {"DELIVERY_PUBLIC_KEY": delivery.public_text, **_aws(ground)},
+        "worker": {
+            "DELIVERY_PUBLIC_KEY": delivery.public_text,
+            "COMMANDS_DIR": str(commands.absolute()),
+            **_aws(ground),
+        },
         "clock": {},
     }
     inherited = {name: value for name, value in os.environ.items() if not _NOT_INHERITED.match(name)}

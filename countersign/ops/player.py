@@ -13,7 +13,7 @@ import secrets
 import signal
 
 from countersign.ops.browser import Browser
-from countersign.ops.cast import Aws, Callers, Json, NotAsTold, expect, report_ask, standing
+from countersign.ops.cast import Aws, Callers, Json, NotAsTold, expect, report_ask, standing, table_ask
 from countersign.ops.staging import Stage
 from workers.vault import DeliveryKey, open_credential
 
@@ -26,6 +26,7 @@ class Player:
     Attributes:
         asked: request ids, by the names that scenes gave them.
         agents: AWS clients with a collected credential, by the same names.
+        secrets: the secret values that were collected, by what they are called; no record may hold one.
         proof: the first proof of an end that was seen.
     """
 
@@ -36,6 +37,7 @@ class Player:
         self.asked: dict[str, str] = {}
         self._delivery = DeliveryKey.generate()
         self.agents: dict[str, Aws] = {}
+        self.secrets: list[tuple[str, str]] = []
         self.proof: Json = {}
 
     async def press(self, person: str, action: str, values: dict[str, str] | None = None) -> str:
@@ -49,8 +51,11 @@ class Player:
     def report(self, ttl_seconds: int) -> Json:
         """Return the body of an ask for the report, unlike any before."""
         bucket = self.stage.ground.prepared.bucket
-        run = f"demo-{self._run}-{len(self.asked)}"  # an ask of its own: identical ones would fold into one
-        return report_ask(bucket, run, ttl_seconds=ttl_seconds, public_key=self._delivery.public_text)
+        return report_ask(bucket, self._own(), ttl_seconds=ttl_seconds, public_key=self._delivery.public_text)
+
+    def table(self) -> Json:
+        """Return the body of an ask for a table, unlike any before."""
+        return table_ask(self._own(), public_key=self._delivery.public_text)
 
     def id(self, name: str) -> str:
         """Return the request of that name. Raises NotAsTold."""
@@ -74,29 +79,49 @@ class Player:
         expect("it", standing(request), "APPROVED/ACTIVE")
         return request
 
+    async def granted(self, name: str, ttl_seconds: int) -> Json:
+        """Ask for the report, have it approved, collect and read once; returns the request."""
+        reply = await self.callers.ask(self.report(ttl_seconds))
+        self.asked[name] = reply.body["id"]
+        await self.callers.review("kim", reply.body["id"], "approve")
+        request = await self.active(name)
+        agent = await self.collect(request)
+        expect("AWS's refusal before its time", (await agent.read("2026/report.csv"))[1], None)
+        self.agents[name] = agent
+        return request
+
     async def collect(self, request: Json) -> Aws:
+        """Collect an AWS credential."""
+        ground = self.stage.ground
+        opened = await self.open(request)
+        self.secrets += [(name, opened[name]) for name in ("secret_access_key", "session_token")]
+        return Aws(ground.aws.endpoint, ground.prepared.bucket, opened)
+
+    async def open(self, request: Json) -> Json:
         """Collect a credential, sealed, and open it here."""
         grant = request["grant"]["id"]
         reply = await self.callers.call("agent", "POST", f"/v1/grants/{grant}/credential", {})
         expect("the status", reply.status, 200)
-        expect("what travels in the clear", sorted(set(reply.body) & {"secret_access_key", "session_token"}), [])
+        clear = {"secret_access_key", "session_token", "environment"}
+        expect("what travels in the clear", sorted(set(reply.body) & clear), [])
         sealed = base64.b64decode(reply.body["sealed"])
-        opened = open_credential(self._delivery, sealed, grant, request["principal"])
-        ground = self.stage.ground
-        return Aws(ground.aws.endpoint, ground.prepared.bucket, opened)
+        return open_credential(self._delivery, sealed, grant, request["principal"])
 
-    async def proven(self, name: str, kind: str) -> Json:
+    async def proven(self, name: str, kind: str, patience_seconds: float = PATIENCE_SECONDS) -> Json:
         """Wait for the proof of an end, and check its kind."""
 
         def over(one: Json) -> bool:
             return bool(one["grant"]["proof"])
 
-        request = await self.callers.until(self.id(name), over, PATIENCE_SECONDS)
+        request = await self.callers.until(self.id(name), over, patience_seconds)
         expect("it", standing(request), "APPROVED/REVOKED")
         proof: Json = request["grant"]["proof"]
         expect("the kind of proof", proof["kind"], kind)
         self.proof = self.proof or proof
         return proof
+
+    def _own(self) -> str:
+        return f"demo-{self._run}-{len(self.asked)}"  # an ask of its own: identical ones would fold into one
 
     async def kill(self, *names: str) -> str:
         """Kill processes by pid and see them dead; they stay so until they may start again."""

@@ -25,6 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from workers.providers.command_files import NEEDED
+
+SAMPLE = Path(__file__).parent / "data" / "postgres"
+"""The executables with which the worker makes and ends its roles (docs/commands.md)."""
 HOST, DATABASE, ADMIN = "127.0.0.1", "orders", "postgres"
 READY_SECONDS, STOP_SECONDS = 20.0, 10.0
 PREFIX = "countersign-postgres-"
@@ -61,7 +65,7 @@ class Postgres:
                 "PGPASSWORD": self.password}  # fmt: skip
 
     def settings(self) -> str:
-        """Return the file `settings` of the executables in docs/providers/postgres."""
+        """Return the file `settings` of the executables in `SAMPLE`."""
         lines = [f"export {name}={shlex.quote(value)}" for name, value in self.environment().items()]
         lines += [f"PATH={shlex.quote(str(self.programs))}:$PATH", f"CALLER_HOST={HOST} CALLER_PORT={self.port}"]
         return "\n".join([*lines, ""])
@@ -76,6 +80,20 @@ class Postgres:
             text=True,
             check=False,
         )
+
+
+def install(folder: Path, settings: str) -> Path:
+    """Make a provider's folder anew, with the three executables and their settings, and return it."""
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    folder.chmod(0o700)  # whatever the umask: a worker runs nothing that others could have written
+    for call in NEEDED:
+        shutil.copyfile(SAMPLE / call, folder / call)
+        (folder / call).chmod(0o700)
+    (folder / "settings").touch(mode=0o600)
+    (folder / "settings").write_text(settings)
+    return folder
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from countersign.ops.cast import Callers, NotAsTold
@@ -17,6 +18,7 @@ from countersign.ops.ministack import check_enforced
 from countersign.ops.player import Player
 from countersign.ops.staging import open_stage
 from countersign.ops.story import Story
+from countersign.ops.tables import Tables
 
 Scene = Callable[[], Awaitable[str]]
 INDENT = " " * 15
@@ -70,10 +72,16 @@ async def _first(ground: Ground, whole: Play, say: Step) -> Story:
         "store: AOF on · aws: IAM enforced, PutObject outside the grant refused", lambda: _enforced(ground)
     )
     failed = whole.failed
-    async with open_stage(ground, say, say) as stage, Callers(stage) as callers:
+    async with open_stage(ground, say, say) as stage, Callers(stage) as callers, AsyncExitStack() as held:
         player = Player(stage, callers)
-        story = Story(player)
-        for name, scene in (*story.scenes(), *Endings(player).scenes(), *story.last()):
+        story, endings = Story(player), Endings(player)
+        early = (
+            *story.beginning(),
+            *endings.before_the_wait(),
+            *story.middle(),
+        )  # monitoring looks after half a minute
+        late = (*endings.scenes(), *Tables(player, held).scenes(), *endings.after_the_wait(), *story.last())
+        for name, scene in (*early, *late):
             await whole.scene(name, scene)
         if whole.failed > failed:
             for child in stage.supervisor.children.values():

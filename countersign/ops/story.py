@@ -33,8 +33,8 @@ class Story:
         """Take who acts."""
         self._play = player
 
-    def scenes(self) -> list[tuple[str, Scene]]:
-        """Return the scenes in the order of the story."""
+    def beginning(self) -> list[tuple[str, Scene]]:
+        """Return the scenes in the order of the story, up to the first end."""
         return [
             ("an agent asks: 202, and a person is asked", self.asks),
             ("another ask is left alone, to expire in five seconds", self.leaves_one_alone),
@@ -45,6 +45,11 @@ class Story:
             ("AWS refuses what was not granted, word for word", self.refused_elsewhere),
             ("AWS refuses PutObject", self.refused_writing),
             ("revoked: AccessDenied, and proven by probes", self.revokes),
+        ]
+
+    def middle(self) -> list[tuple[str, Scene]]:
+        """Return the scenes that go on from there."""
+        return [
             ("a denial is told as DENIED", self.denies),
             ("an expiry is told as EXPIRED, not as DENIED", self.expires),
             ("worker and clock are killed; a ten-second credential still ends at AWS", self.outlives),
@@ -155,11 +160,8 @@ class Story:
 
     async def outlives(self) -> str:
         """Kill worker and clock under a live credential, and keep them dead until AWS has ended it by itself."""
-        reply = await self._play.callers.ask(self._play.report(round(SHORT_TTL.total_seconds())))
-        self._play.asked["short"] = reply.body["id"]
-        await self._play.callers.review("kim", reply.body["id"], "approve")
-        request = await self._play.active("short")
-        self._play.agents["short"] = agent = await self._play.collect(request)
+        request = await self._play.granted("short", round(SHORT_TTL.total_seconds()))
+        agent = self._play.agent("short")
         killed = await self._play.kill("worker", "clock")
         expect("AWS's refusal before its time", (await agent.read(REPORT))[1], None)
         refusal = await agent.until_refused(REPORT, SHORT_TTL.total_seconds() + 3)
@@ -194,11 +196,9 @@ class Story:
         return f"{request['handle']} is {standing(request)}; its proof and its {count} records are there"
 
     def _search(self, records: bytes) -> None:
-        for agent in self._play.agents.values():
-            for name in ("secret_access_key", "session_token"):
-                secret = agent.credential[name]
-                if secret.encode() in records or json.dumps(secret).encode() in records:
-                    raise NotAsTold(f"a record holds the {name}")
+        for name, secret in self._play.secrets:
+            if secret.encode() in records or json.dumps(secret).encode() in records:
+                raise NotAsTold(f"a record holds the {name}")
 
 
 async def _chain(callers: Callers, request: str) -> list[bytes]:

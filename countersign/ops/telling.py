@@ -28,15 +28,18 @@ def name_of(principal: str) -> str:
     return principal.partition(":")[2] or principal
 
 
-def proof_sentence(proof: Data) -> str:
-    """Say how an end was shown: `refused 3 of 3 probes, 1.2 s after the request (probe_denied)`."""
+def proof_sentence(proof: Data, over: str = "AWS's own clock ended it") -> str:
+    """Say how an end was shown: `refused 3 of 3 probes, 1.2 s after the request (probe_denied)`.
+
+    `over` says what ended it, where its time did.
+    """
     if proof["kind"] == "never_issued":
         return "nothing was ever issued (never_issued)"
     if proof["kind"] == "expired":
         return "the session has expired by AWS's own clock (expired)"
     probes = f"refused {proof['refused']} of {proof['asked']} probes"
     if proof["kind"] == "ttl_denied":
-        return f"AWS's own clock ended it; {probes} (ttl_denied)"
+        return f"{over}; {probes} (ttl_denied)"
     tenths = math.floor(float(proof["seconds"]) * 10) / 10  # cut, as the card does
     return f"{probes}, {tenths:.1f} s after the request ({proof['kind']})"
 
@@ -75,7 +78,18 @@ def _ending(data: Data) -> str:
 
 def _ended(data: Data) -> str:
     kept = f"; its end was {_clock_time(data['ends_at'])}" if data.get("ends_at") else ""
-    return f"ended, and proven: {proof_sentence(data['proof'])}{kept}"
+    own = {} if _at_aws(data) else {"over": "its time is over"}
+    return f"ended, and proven: {proof_sentence(data['proof'], **own)}{kept}"
+
+
+def _at_aws(data: Data) -> bool:
+    """Tell whether AWS issues it, and not executables of an operator's."""
+    return not str(data.get("role_arn", "")).startswith("command:")
+
+
+def _cloud(data: Data) -> str:
+    """Say who issues it: AWS, or the provider by its name."""
+    return "AWS" if _at_aws(data) else str(data["role_arn"]).removeprefix("command:").partition("/")[0]
 
 
 def _silence(data: Data) -> str:
@@ -107,19 +121,24 @@ _TELLERS: dict[str, Callable[[str, Data], str | None]] = {
     "review.recorded": lambda who, data: f"{who} says {data['verdict']}{_reason(data['reason'])}",
     "review.refused": lambda who, data: f"{who} may not {data['verdict']}: {data['detail']}",
     "grant.opened": lambda _who, _data: None,
-    "grant.claimed": lambda _who, _data: "a worker asks AWS for the credential",
+    "grant.claimed": lambda _, data: f"a worker asks {_cloud(data)} for the credential",
     "grant.minted": lambda _, data: f"credential issued, for exactly this, until {_clock_time(data.get('ends_at'))}",
-    "grant.refused": lambda _, data: f"AWS issues nothing: {data.get('failure')}",
-    "grant.not_sent": lambda _, data: f"AWS could not be asked, again soon: {data.get('trouble')}",
+    "grant.refused": lambda _, data: f"{_cloud(data)} issues nothing: {data.get('failure')}",
+    "grant.not_sent": lambda _, data: f"{_cloud(data)} could not be asked, again soon: {data.get('trouble')}",
     "grant.overtaken": lambda _, data: f"nothing is issued: {data.get('failure')}",
-    "grant.lost": lambda _, data: f"nobody knows whether AWS issued it, so it is revoked ({_ending(data)})",
-    "grant.ended": lambda _who, _data: "its time is over; AWS is asked whether it refuses",
+    "grant.lost": lambda _, data: f"nobody knows whether {_cloud(data)} issued it, so it is revoked ({_ending(data)})",
+    "grant.ended": lambda _, data: f"its time is over; {_cloud(data)} is asked whether it refuses",
     "grant.never_collected": lambda _who, _data: "nobody collected it in time, so it is ended",
     "grant.heartbeat_lost": lambda _who, _data: "its caller fell silent, so it is ended",
     "grant.ending_soon": lambda _, data: f"it ends soon, at {_clock_time(data.get('ends_at'))}",
     "grant.extended": lambda _, data: f"its work goes on as {data['handle']}; it ends as it would have",
     "grant.release_requested": lambda who, _: f"{who} is done and gives it back",
     "grant.revoke_requested": lambda _, data: f"taken away by {_ending(data)}",
+    "grant.flagged": lambda _, data: (
+        f"its session does what it was not granted, {data['points']} points: {data['said']}"
+    ),
+    "grant.kill_requested": lambda _, data: f"monitoring ends it, {data['points']} points: {data['said']}",
+    "grant.reported": lambda _, data: f"what it did: {data['text']}",
     "grant.revoke_failed": lambda _, data: f"not proven ended yet, again soon: {data.get('trouble')}",
     "grant.revoked": lambda _, data: _ended(data),
     "grant.collected": lambda _who, _data: "the Deny is removed; every session has expired by itself",

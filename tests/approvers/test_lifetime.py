@@ -116,7 +116,7 @@ def test_the_first_note_counts_from_now():
         (-3600, 90, 135, 600),  # away at the 100th second: an interval from now, whenever that is asked
     ],
 )
-def test_silence_counts_only_from_when_somebody_could_hear_it(since: float, until: float, silent: float, collect: float):
+def test_silence_counts_only_from_when_somebody_hears(since: float, until: float, silent: float, collect: float):
     grant, now = live(heartbeat_seconds=30), at(max(100, until))
     excused = lifetime.excused(grant, lifetime.Hearing(since=at(since), until=at(until)), now)
     assert (lifetime.silent_at(excused), excused.collect_by) == (at(silent), at(collect))
@@ -130,7 +130,8 @@ def test_nothing_is_excused_where_nobody_notes_that_he_hears_nor_of_what_promise
     away = lifetime.Hearing(since=at(-9), until=at(-8))
     assert lifetime.excused(live(), away, at(30)).beat_at is None
     heard = lifetime.beaten(grant, at(90))
-    assert lifetime.silent_at(lifetime.excused(heard, HEARING.model_copy(update={"until": at(100)}), at(100))) == at(125)
+    there = HEARING.model_copy(update={"until": at(100)})
+    assert lifetime.silent_at(lifetime.excused(heard, there, at(100))) == at(125)
 
 
 @pytest.mark.parametrize("state", GrantState)

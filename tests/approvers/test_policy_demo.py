@@ -93,3 +93,11 @@ def test_listing_bucket_names_needs_nobody():
     facts = gather(action, principal="caller:report-bot", caller=ROSTER.caller("caller:report-bot"), plan=None,
                    policy=POLICY, levels=load_levels(), at=NOON)  # fmt: skip
     assert rule(POLICY, facts, sha256=SHA).effect == "allow"
+
+
+def test_a_table_of_the_database_waits_for_one_of_sre():
+    access = {"provider": "orders-db", "role": "orders-reader", "actions": ["db:select"],
+              "resources": ["orders/public.customers"]}  # fmt: skip
+    ruling = _ruled(access=access, action="db:select", resource="orders/public.customers", data_classes=[])
+    assert (ruling.effect, dict(ruling.seats)) == ("review", {"sre": 1})
+    assert [hit.name for hit in ruling.rules] == ["review-orders"]

@@ -1,4 +1,4 @@
-"""A web process notes that it is there to hear callers: about once a second, together with others, and after a gap anew."""
+"""A web process notes that it is there to hear callers: once a second, together with others, and after a gap anew."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ async def test_several_processes_note_it_once_and_a_gap_begins_anew():
 async def test_the_application_notes_it_while_it_runs():
     store = memory_store()
     async with Web.over(store), asyncio.timeout(5):
-        while not (await noted(store)).version:
+        while not (await noted(store)).version:  # noqa: ASYNC110 a note wakes nobody who could be asked for an event
             await asyncio.sleep(0)

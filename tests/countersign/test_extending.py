@@ -422,8 +422,9 @@ def test_what_is_no_credential_is_neither_kept_alive_nor_extended(world, command
         (["--heartbeat", "soon"], ["--heartbeat", "15m"]),
         (["--heartbeat", "60s", "--no-heartbeat"], ["exclude"]),
         (["--extend", "--break-glass"], ["--break-glass", "person"]),
+        (["--extend", "--provider", "orders-db"], ["orders-db", "leave --extend out"]),
     ],
-    ids=["too often", "too seldom", "no time", "both", "break-glass"],
+    ids=["too often", "too seldom", "no time", "both", "break-glass", "variables"],
 )
 def test_what_cannot_be_kept_alive_is_refused_before_anybody_is_asked(world, command, options, words):
     code, out, err = command("run", *GRANTED, *options, *TRUE)

@@ -14,6 +14,7 @@ from approvers.card_caps import NOT_EARLY, length
 from approvers.grant import ProofKind
 from approvers.roster import parse_roster
 from countersign.cli import main
+from countersign.ops.postgres import SAMPLE
 from tests.approvers.rules_world import ROSTER
 from tests.approvers.test_roster_providers import PROVIDER
 from tests.worlds import samples
@@ -42,7 +43,7 @@ def planned():
     access = {"provider": "orders-db", "role": "orders-reader", "actions": ["db:select"],
               "resources": ["orders/public.customers"]}  # fmt: skip
     ask = samples.action(action="db:select", resource="orders/public.customers", access=access)
-    return plan(ask, parse_roster(samples.ROSTER_TEXT + example("roster")), 900, load_levels())
+    return plan(ask, parse_roster(samples.AWS_ALONE + example("roster")), 900, load_levels())
 
 
 def test_the_roster_is_one_and_the_tests_declare_the_same():
@@ -99,6 +100,6 @@ def test_the_command_has_these_options(capsys: pytest.CaptureFixture[str]):
 
 def test_every_file_that_is_named_is_there():
     for name in ("mint", "revoke", "verify", "settings.example", "setup.sql"):
-        assert (DOCS / "providers" / "postgres" / name).exists()
+        assert (SAMPLE / name).exists()
     for name in re.findall(r"`(tests/[a-z_/]+\.py)`", PAGE):
         assert (DOCS.parent / name).exists()

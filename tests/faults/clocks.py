@@ -33,6 +33,7 @@ class Clocks:
             "LD_PRELOAD": str(LIBRARY),
             "FAKETIME_TIMESTAMP_FILE": str(self._folder / group),
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # else every timed wait of a thread ends at once: Python spins
             "FAKETIME_NO_CACHE": "1",
         }
 

@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,8 @@ class Ground(Api):
     lease_seconds: int
     slowness: float = 1.0
     """How many times slower than a quiet machine this one is now; every patience is as many times longer."""
+    warmed: set[str] = field(default_factory=set)
+    """The grants of the lives that warmed it up."""
 
     def call(self, who: str, method: str, path: str, body: Any = None, **headers: str) -> dict[str, Any]:
         """Ask the API; a server that says "later", or is away, is asked again for a while."""
@@ -111,6 +113,7 @@ class Ground(Api):
         for _ in range(WARM_UPS):
             began = time.monotonic()
             request = self.ask()["id"]
+            self.warmed.add(grant_of(request))
             self.review("robin", request)
             if self.wait_state(request, "ACTIVE", "REVOKED", "FAILED", seconds=90) != "ACTIVE":
                 continue  # on a busy machine the first ones outlast their lease

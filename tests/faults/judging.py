@@ -192,19 +192,27 @@ def judge_rest(grants: Mapping[str, Mapping[str, Any]], ttl_ends: Mapping[str, d
 
 
 def judge_denies(
-    standing: set[str], stories: Mapping[str, Sequence[Mapping[str, Any]]], grants: Mapping[str, Any]
+    standing: set[str],
+    stories: Mapping[str, Sequence[Mapping[str, Any]]],
+    grants: Mapping[str, Any],
+    issued: Sequence[Session],
+    now: datetime,
 ) -> list[str]:
     """Compare the Denies at AWS with what the records say should stand.
+
+    One that is gone where nothing can live any more is being collected: its record comes after it.
 
     Args:
         standing: grants whose Deny stands.
         stories: audit records by grant.
+        issued: what the gates saw.
+        now: what AWS's clock showed before it was asked what stands.
     """
-    wrong = []
+    wrong, kept = [], {one.grant for one in issued if now < one.expiration + KEPT - APART}
     for name, story in stories.items():
         types = {record["type"] for record in story}
         proof = (grants[name].get("proof") or {}).get("kind")
-        if proof == "probe_denied" and "grant.collected" not in types and name not in standing:
+        if proof == "probe_denied" and "grant.collected" not in types and name in kept - standing:
             wrong.append(f"the Deny of {name} is missing")
         if name in standing and (grants[name]["state"] not in ("REVOKING", "REVOKED") or "grant.collected" in types):
             wrong.append(f"a Deny of {name} stands, and its record says {grants[name]['state']}")

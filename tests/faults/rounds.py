@@ -82,7 +82,6 @@ class Round:
         self._of, self._report, self._lock = of, report, lock
         self._aws, self._player, self._witness = AwsWitness(of.aws_url), Player(of), Witness(of)
         self._played: list[Played] = []
-        self._others = self._aws.denies()  # of the lives that warmed the ground up
 
     def play(self, plan: Plan) -> None:
         """Play one plan, and look at once at what it left: time would cover it."""
@@ -119,9 +118,8 @@ class Round:
             verdict.wrong += judge_rest(grants, ends, self._aws.now())
             stories = {request: self._of.story(request) for request in plans}
             told = {grant_of(request): [json.loads(body) for body in bodies] for request, bodies in stories.items()}
-            verdict.wrong += judge_denies(
-                self._aws.denies() - self._others, {name: told[name] for name in grants}, grants
-            )
+            now, known = self._aws.now(), {name: told[name] for name in grants}
+            verdict.wrong += judge_denies(self._aws.denies() - self._of.warmed, known, grants, issued, now)
             for request, bodies in stories.items():
                 ttl = grants[grant_of(request)]["ttl_seconds"] if grant_of(request) in grants else 0
                 verdict.wrong += judge_story(request, bodies, ttl)

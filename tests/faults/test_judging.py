@@ -131,17 +131,29 @@ def test_a_broken_chain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("standing", "kind", "types", "wrong"),
+    ("standing", "kind", "types", "minutes", "wrong"),
     [
-        ({G}, "probe_denied", [], 0),
-        (set(), "probe_denied", ["grant.collected"], 0),
-        (set(), "expired", [], 0),
-        (set(), "probe_denied", [], 1),
-        ({G}, "probe_denied", ["grant.collected"], 1),
-        ({G, "grt_other"}, "probe_denied", [], 1),
+        ({G}, "probe_denied", [], 0, 0),
+        (set(), "probe_denied", ["grant.collected"], 0, 0),
+        (set(), "expired", [], 0, 0),
+        (set(), "probe_denied", [], 0, 1),
+        (set(), "probe_denied", [], 14, 1),
+        (set(), "probe_denied", [], 26, 0),
+        ({G}, "probe_denied", ["grant.collected"], 26, 1),
+        ({G, "grt_other"}, "probe_denied", [], 0, 1),
     ],
-    ids=["stands", "collected", "none needed", "missing", "left behind", "of nobody"],
+    ids=[
+        "stands",
+        "collected",
+        "none needed",
+        "missing",
+        "missing late",
+        "being collected",
+        "left behind",
+        "of nobody",
+    ],
 )
-def test_denies(standing: set[str], kind: str, types: list[str], wrong: int) -> None:
+def test_denies(standing: set[str], kind: str, types: list[str], minutes: float, wrong: int) -> None:
     story = {G: [{"type": name} for name in types]}
-    assert len(judge_denies(standing, story, {G: {"state": "REVOKED", "proof": {"kind": kind}}})) == wrong
+    grants, now = {G: {"state": "REVOKED", "proof": {"kind": kind}}}, NOW + timedelta(minutes=minutes)
+    assert len(judge_denies(standing, story, grants, [session()], now)) == wrong

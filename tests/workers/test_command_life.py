@@ -33,7 +33,7 @@ async def opened(roster: str) -> Shop:
     """A shop in which the strict cloud stands behind the provider's name."""
     shop = Shop()
     shop.tools = replace(shop.tools, providers={"orders-db": shop.cloud, "aws": shop.cloud})
-    await shop.start(roster=samples.ROSTER_TEXT + roster)
+    await shop.start(roster=samples.AWS_ALONE + roster)
     return shop
 
 

@@ -15,11 +15,14 @@ from tests.bot.test_desk import person
 from tests.workers.test_leasing import Shop
 from tests.worlds import samples
 from tests.worlds.cloud import Cloud
+from tests.worlds.trail import Trail
 from workers import jobs
 from workers.carrying import Background, Carrier
 from workers.lanes import TRIPS, Lane, Lanes
-from workers.providers.port import Handle, Minted, NotSent
-from workers.stores.port import Attempt
+from workers.providers.port import Events, Handle, Minted, NotSent
+from workers.stores import layout
+from workers.stores.port import Attempt, Commit
+from workers.watching import FIRST_AFTER, look
 
 SECOND = """
 [account.reports]
@@ -57,6 +60,25 @@ class Clouds(Cloud):
     def revoke(self, handle: Handle) -> None:
         self._arrive(handle.plan)
         super().revoke(handle)
+
+
+@dataclass
+class Logs(Trail):
+    """A log of calls that hangs for one account until it is let go; `all_read` once others were read `wanted` times."""
+
+    let_go: threading.Event = field(default_factory=threading.Event)
+    wanted: int = 20
+    all_read: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def events(self, plan: Plan, **asked) -> Events:
+        if plan.account_id == BROKEN:
+            assert self.let_go.wait(30)
+        with self.lock:
+            self.wanted -= 1
+            if self.wanted == 0:
+                self.all_read.set()
+        return super().events(plan, **asked)
 
 
 class TwoAccounts(Shop):
@@ -185,6 +207,57 @@ async def test_an_account_that_hangs_holds_up_no_other(shop: TwoAccounts):
     await carrier.settle(timedelta(seconds=5))
 
 
+async def test_an_account_whose_log_hangs_holds_up_no_look_at_another(shop: TwoAccounts):
+    log = Logs(lambda: shop.time, let_go=shop.cloud.let_go)
+    shop.tools = replace(shop.tools, watched=log)
+    await shop.grants("reports", 40)
+    await shop.grants("analytics", 20)
+    await shop.work()
+    shop.time += FIRST_AFTER
+
+    async def one(attempt: Attempt) -> str:
+        return await jobs.carry(shop.tools, attempt)
+
+    carrier = Carrier(one, patience_seconds=30.0)
+    handout = await shop.store.due.claim("worker", most=80, lease=shop.tools.lease)
+    job = asyncio.create_task(carrier.take(handout.items))
+    assert await asyncio.to_thread(log.all_read.wait, 5), "every look at the other account"
+    assert not job.done()
+    shop.cloud.let_go.set()
+    await job
+    await carrier.settle(timedelta(seconds=5))
+
+
+@pytest.mark.parametrize("member", [layout.SWEEP, layout.SESSION_SWEEP, layout.TAG_SWEEP])
+async def test_a_sweep_that_was_handed_out_again_is_not_begun(shop: TwoAccounts, member: str):
+    await shop.store.records.commit(Commit(at=shop.time, due={member: shop.time}))
+    old = await shop.item()
+    shop.time += shop.tools.lease
+    new = await shop.item()
+    asked = len(shop.cloud.calls)
+    assert await jobs.carry(shop.tools, old) == "fenced"
+    assert len(shop.cloud.calls) == asked
+    shop.time += shop.tools.lease / 2
+    assert await jobs.carry(shop.tools, new) != "fenced"
+
+
+async def test_a_sweep_that_is_made_due_while_it_runs_is_dropped_without_a_fault(shop: TwoAccounts):
+    """As every start of a clock does."""
+
+    class Restarting(Clouds):
+        def look(self, plan: Plan, texts):
+            asyncio.run_coroutine_threadsafe(again(), loop).result(5)
+            return super().look(plan, texts)
+
+    async def again() -> None:
+        await shop.store.records.commit(Commit(at=shop.time, due={layout.SWEEP: shop.time}))
+
+    loop = asyncio.get_running_loop()
+    shop.tools = replace(shop.tools, providers={"aws": Restarting(lambda: shop.time)})
+    await again()
+    assert await jobs.carry(shop.tools, await shop.item()) == "fenced"
+
+
 async def test_an_attempt_that_takes_too_long_is_given_up_and_its_lease_brings_it_back(shop: TwoAccounts):
     shop.cloud.hanging = {BROKEN}
     [stuck] = await shop.grants("reports", 1)
@@ -234,7 +307,7 @@ async def test_an_item_of_no_known_kind_is_refused(shop: TwoAccounts, member: st
 
 
 async def test_a_session_is_looked_at_by_its_own_doer(shop: TwoAccounts):
-    assert jobs._doer("activity:grt_1") is jobs._look
+    assert jobs._doer("activity:grt_1") is look
 
 
 def test_a_job_runs_in_the_loop_it_was_installed_with_and_says_that_it_lives():

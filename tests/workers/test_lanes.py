@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+import structlog
 
 from tests.worlds.ministack import a_plan
 from workers.lanes import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, TRIPS, WAIT_SECONDS, Lane, Lanes, Later
@@ -234,3 +235,14 @@ async def test_an_account_that_hangs_takes_no_turn_from_another(time: Time):
     free.set()
     await asyncio.gather(*stuck)
     await lanes.settle()
+
+
+async def test_what_fails_aside_is_logged_and_breaks_nothing():
+    async def breaks() -> None:
+        raise ConnectionError("redis://:hush@store")
+
+    lanes = Lanes()
+    with structlog.testing.capture_logs() as logs:
+        lanes.aside(breaks())
+        await lanes.settle()
+    assert [(line["event"], line["why"]) for line in logs] == [("aside.failed", "ConnectionError")]

@@ -4,14 +4,14 @@ import asyncio
 import json
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from approvers.answer import answer
 from approvers.audit import check_chain
 from approvers.card import render
-from approvers.grant import Grant, GrantState
+from approvers.grant import Grant, GrantState, ProofKind
 from approvers.narrowing import Narrow
 from approvers.policy import Policy
 from approvers.upgrades import read
@@ -23,6 +23,7 @@ from workers.clock.reconcile import sweep
 from workers.clock.waiting import Waiting
 from workers.leasing import advance
 from workers.policies import apply
+from workers.providers.port import Handle, Reading
 from workers.stores import layout
 from workers.stores.port import Attempt, Commit
 from workers.tools import Tools
@@ -224,6 +225,26 @@ async def test_what_is_no_proof_is_never_written_as_one(shop: Shop, trouble: str
     setattr(shop.cloud, trouble, False)
     await shop.later(seconds=130)
     assert (await shop.grant(grant_id)).state == "REVOKED"
+
+
+@pytest.mark.parametrize(("apart", "seconds"), [(None, "10.000"), (1.5, "8.500"), (60, "0.000")])
+async def test_the_seconds_of_a_proof_end_at_its_first_refusal_on_the_stores_clock(shop: Shop, apart, seconds: str):
+    class Elsewhere(Cloud):
+        """Its clock is another one; only how far its readings are apart means anything."""
+
+        def verify(self, handle: Handle, kind: ProofKind) -> Reading:
+            there = datetime(2001, 1, 1, tzinfo=UTC)
+            over = None if apart is None else there + timedelta(seconds=apart)
+            return replace(super().verify(handle, kind), first_refused_at=there, read_at=over)
+
+    shop.tools = replace(shop.tools, providers={"aws": Elsewhere(lambda: shop.time)})
+    grant_id = await shop.approved()
+    await shop.work()
+    await shop.custody.revoke(person("kim"), grant_id, "x")
+    asked = shop.time
+    assert await shop.later(seconds=10) == ["REVOKING → REVOKED"]
+    proof = (await shop.grant(grant_id)).proof
+    assert (proof.seconds, proof.at) == (seconds, asked + timedelta(seconds=float(seconds)))
 
 
 async def test_a_broken_provider_keeps_it_revoking_and_pages_at_the_third_try(shop: Shop):

@@ -15,6 +15,7 @@ from tests.worlds import samples
 from tests.worlds.cloud import Cloud
 from workers.clock.reconcile import TEXTS, _in_turn, base_plans, sweep
 from workers.policies import apply
+from workers.providers.dry_run import DryRunProvider
 from workers.providers.port import ProviderError, RoleLook
 from workers.stores import layout
 from workers.stores.port import Commit
@@ -111,6 +112,30 @@ class TestADenyThatShouldStand:
         shop.cloud.denies.clear()
         await shop.swept(minutes=26)
         assert (shop.cloud.denies, shop.pager.alerts) == (set(), [])
+
+    async def test_one_that_cannot_be_put_back_is_told_as_that_and_holds_up_no_other(self, shop: Sweeper):
+        lost, live = await shop.revoked(), await shop.live(key="k2")
+        shop.cloud.denies = {live}
+        shop.cloud.broken = "AccessDenied: no iam:PutRolePolicy"
+        await shop.swept(minutes=2)
+        assert (await shop.grant(live)).state == "REVOKING", "what somebody revoked directly is moved on all the same"
+        [alert] = [one for one in shop.pager.alerts if one.key == f"deny_missing:{lost}"]
+        assert alert.severity == "critical"
+        assert "cannot be put back: AccessDenied" in alert.summary
+        assert (await rooms_seen(shop.store.records))[0].roles[ARN].denies == 1
+        shop.cloud.broken = ""
+        await shop.swept(minutes=1)
+        assert lost in shop.cloud.denies
+        await shop.swept(minutes=1)
+        assert shop.standing == {f"deny_missing:{lost}"}, "it had been gone: somebody has to find out why"
+
+    async def test_of_a_dry_run_nothing_is_written_at_aws(self, shop: Sweeper):
+        dry = DryRunProvider(lambda: shop.time)
+        shop.tools = replace(shop.tools, providers={**shop.tools.providers, "dry_run": dry})
+        await shop.revoked(access={**samples.BODY["access"], "provider": "dry_run"})
+        await shop.swept(minutes=2)
+        assert (shop.cloud.denies, shop.pager.alerts) == (set(), [])
+        assert (await rooms_seen(shop.store.records))[0].roles[ARN].needed == 0
 
     def test_every_text_has_its_turn(self):
         ids = [f"grt_{number:02}" for number in range(59)]
@@ -298,6 +323,27 @@ async def test_every_base_role_of_an_alias_is_looked_at(shop: Sweeper):
 
 
 async def test_without_the_provider_nothing_is_looked_at_and_nothing_forgotten(shop: Sweeper):
-    shop.tools = replace(shop.tools, providers={})
-    assert await shop.swept() == "0 Denies in place"
-    assert shop.pager.alerts == []
+    shop.cloud.looks[ARN] = RoleLook(everyone=True)
+    await shop.swept()
+    seen, _ = await rooms_seen(shop.store.records)
+    able, shop.tools = shop.tools, replace(shop.tools, providers={})
+    assert await shop.swept(minutes=1) == "nothing to look with"
+    assert (await rooms_seen(shop.store.records))[0] == seen
+    assert shop.standing == {"role_wide_deny:analytics"}
+    shop.tools = able
+    assert await shop.swept(minutes=1) == "0 Denies in place"
+
+
+async def test_grants_from_before_there_was_an_index_of_rooms_are_entered_once(shop: Sweeper):
+    live, ended = await shop.live(key="a"), await shop.revoked(key="b", parameters={"ask": 2})
+    waits = await shop.approved(key="c", parameters={"ask": 3})
+    index, records = layout.room_of(ARN), shop.store.records
+    await records.commit(Commit(at=shop.time, leave={index: [live, ended]}))
+    assert await records.members(index) == []
+    await shop.swept()
+    assert set(await records.members(index)) == {live, ended}, "not one that is not claimed yet"
+    assert (await rooms_seen(records))[0].roles[ARN].needed == 2
+    assert waits not in await records.members(index)
+    await records.commit(Commit(at=shop.time, leave={index: [live]}))
+    await shop.swept()
+    assert await records.members(index) == [ended], "only the first sweep enters them"

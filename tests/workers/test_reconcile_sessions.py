@@ -9,6 +9,8 @@ import pytest
 
 from approvers.activity import Call
 from approvers.grant import Plan
+from countersign.ops.escaperoutes import NOBODY
+from tests.bot.test_desk import person
 from tests.workers.test_reconcile import ARN, Sweeper
 from tests.worlds.ministack import Ministack, a_plan, aws, new_grant_id
 from workers.clock.sessions import OVERLAP, sweep_sessions
@@ -124,8 +126,40 @@ async def test_one_named_after_a_grant_that_was_never_claimed_is_a_stranger(town
     assert [alert.key for alert in town.pager.alerts] == [f"unknown_session:grant-{grant_id}"]
 
 
-async def test_the_doctors_sessions_are_told_and_wake_nobody(town: Town):
-    town.trail.took("grant-grt_00DOCTOR0123456789ABCDEF01", town.time)
+@pytest.mark.parametrize("named", [documents.session_name, documents.probe_name], ids=["session", "probe"])
+async def test_a_grants_name_explains_nothing_once_its_mint_or_its_proof_is_long_over(town: Town, named):
+    """Whoever has the minter's keys can take a base role under the name, and the tag, of a grant that was."""
+    ended = await town.revoked()
+    town.trail.took(named(ended), town.time + timedelta(minutes=19))
+    assert await town.looked(minutes=20) == "0 sessions that no grant explains"
+    town.trail.took(named(ended), town.time + timedelta(minutes=2))
+    assert await town.looked(minutes=5) == "1 sessions that no grant explains"
+    [alert] = town.pager.alerts
+    assert (alert.key, alert.severity) == (f"unknown_session:{named(ended)}", "critical")
+    assert "had been over since" in alert.summary
+
+
+async def test_a_proof_may_be_asked_for_as_long_as_it_takes(town: Town):
+    town.cloud.deny_nobody = True
+    grant_id = await town.live()
+    await town.custody.revoke(person("kim"), grant_id, "x")
+    await town.work()
+    town.trail.took(documents.probe_name(grant_id), town.time + timedelta(hours=5))
+    town.time += timedelta(hours=5)
+    assert await town.looked(minutes=5) == "0 sessions that no grant explains"
+
+
+async def test_without_somebody_to_read_the_log_nothing_is_forgotten(town: Town):
+    town.trail.took("somebody", town.time)
+    able, town.tools = town.tools, replace(town.tools, watched=None)
+    assert await town.looked(minutes=30) == "nothing to look with"
+    town.tools = able
+    assert await town.looked(minutes=5) == "1 sessions that no grant explains"
+
+
+@pytest.mark.parametrize("name", ["grant-grt_00DOCTOR0123456789ABCDEF01", NOBODY, f"grant-{NOBODY}"])
+async def test_the_doctors_sessions_are_told_and_wake_nobody(town: Town, name: str):
+    town.trail.took(name, town.time)
     await town.looked(minutes=5)
     assert [alert.severity for alert in town.pager.alerts] == ["info"]
 

@@ -98,7 +98,9 @@ class TestSeveralBaseRoles:
         await fill(shop, SECOND, second)
         grant_id = await shop.live()
         assert (await shop.grant(grant_id)).plan.role_arn == arn
-        assert [(alert.key, alert.severity) for alert in shop.pager.alerts] == [("deny_full:analytics", "critical")]
+        assert [(alert.key, alert.severity) for alert in shop.pager.alerts] == [
+            (f"deny_full:analytics/{arn.rpartition('/')[2]}", "critical")
+        ]
         assert "more_arns" in shop.pager.alerts[0].summary
 
     async def test_claims_at_once_do_not_overbook(self, shop: Sweeper):

@@ -17,7 +17,7 @@ from tests.worlds import samples
 from tests.worlds.trail import HOME, Trail, a_call
 from workers.leasing import advance
 from workers.stores import layout
-from workers.stores.port import Attempt, Commit
+from workers.stores.port import Attempt
 from workers.watching import look
 
 NO, STRAY = "AccessDenied", "arn:aws:s3:::payroll"
@@ -193,6 +193,7 @@ async def test_a_log_that_stays_unreadable_is_given_up_and_the_report_says_so(st
     for _ in range(30):
         await street.later(minutes=5)
     assert (await street.grant(grant_id)).report.startswith("What it did is not known")
+    assert street.alerts[-2:] == ["activity.unreadable", "-activity.unreadable"], "nobody reads it any more"
     assert await street.later(days=1) == []
 
 
@@ -246,6 +247,18 @@ async def test_what_is_being_ended_and_not_proven_yet_is_told_and_not_ended_agai
     assert (grant.state, grant.ending.by, grant.flag_points) == (GrantState.REVOKING, "user:kim", 80)
 
 
+async def test_what_asked_to_look_is_over_once_monitoring_has_ended_it(street: Street):
+    await street.live()
+    street.does("s3:DeleteBucket", error=NO)
+    await street.later(seconds=31)
+    street.does("s3:DeleteBucket", times=5, error=NO)
+    await street.later(seconds=60)
+    assert sorted(street.alerts) == ["-activity.ask", "activity.ask", "activity.killed"]
+    for _ in range(20):
+        await street.later(seconds=60)
+    assert len(street.alerts) == 3, "what was ended is a person's to close"
+
+
 async def test_policy_decides_whether_monitoring_ends_a_grant(street: Street):
     await street.start(samples.POLICY_TEXT + "\n[monitoring]\nkill_at = 500\n")
     grant_id = await street.live()
@@ -267,12 +280,45 @@ async def test_each_look_reads_the_accounts_regions_and_goes_on_where_the_last_o
 
 async def test_without_somebody_to_read_the_log_nothing_is_watched(street: Street):
     street.tools = replace(street.tools, watched=None)
+    await street.live()
+    assert await street.later(minutes=1) == []
+
+
+async def test_a_worker_that_cannot_read_the_log_leaves_it_to_one_that_can(street: Street):
     grant_id = await street.live()
-    assert await street.later(minutes=1) == []
-    now = await street.store.records.now()
-    await street.store.records.commit(Commit(at=now, due={layout.activity_key(grant_id): now}))
-    assert await street.work() == ["nothing to watch"]
-    assert await street.later(minutes=1) == []
+    able, street.tools = street.tools, replace(street.tools, watched=None)
+    street.does("s3:DeleteBucket", times=5, error=NO)
+    assert await street.later(minutes=1) == ["nothing to watch with"]
+    street.tools = able
+    await street.later(minutes=1)
+    assert (await street.grant(grant_id)).ending.cause == "kill"
+
+
+async def test_where_no_worker_can_any_more_it_is_left_in_the_end(street: Street):
+    await street.live(ttl_seconds=10)
+    street.tools = replace(street.tools, watched=None)
+    assert "nothing to watch" in await street.later(minutes=76)
+    assert await street.later(minutes=5) == []
+
+
+async def test_a_crash_between_the_last_word_and_its_alert_tells_a_minute_later(street: Street):
+    grant_id = await street.live(ttl_seconds=10)
+    await street.later(seconds=11)
+    street.time += timedelta(minutes=20)
+    street.does(resource="arn:aws:s3:::customer-exports/2026/a")
+
+    class Dies:
+        async def send(self, alert):
+            raise RuntimeError("killed here")
+
+    tools, street.tools = street.tools, replace(street.tools, alerts=Dies())
+    with pytest.raises(RuntimeError):
+        await street.work()
+    assert (await street.activity(grant_id)).reported_at
+    street.tools = tools
+    await street.later(minutes=1)
+    assert street.alerts == ["activity.incident"]
+    assert await street.later(minutes=5) == []
 
 
 async def test_a_look_that_lost_its_lease_changes_nothing(street: Street):

@@ -26,6 +26,8 @@ from workers.providers.plans import plan
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 DEMO = Path(__file__).parents[2] / "countersign" / "ops" / "data" / "demo"
 POLICY_TEXT, ROSTER_TEXT = (DEMO / "policy.toml").read_text(), (DEMO / "countersign.toml").read_text()
+AWS_ALONE = ROSTER_TEXT.partition("[provider.")[0]
+"""The demo's roster without its database, for tests that declare a provider of their own."""
 BODY: dict[str, Any] = {
     "action": "s3:GetObject",
     "resource": "arn:aws:s3:::customer-exports/2026/*",

@@ -15,8 +15,8 @@ from approvers.grant import COLLECT_MARGIN, Grant, GrantState, Plan, collect_at,
 from approvers.request import Request
 from approvers.upgrades import read
 from workers.clock.alarms import Alarms
-from workers.providers.port import Handle, RoleLook
-from workers.rooms import handle_of
+from workers.providers.port import Handle, ProviderError, RoleLook
+from workers.rooms import handle_of, label
 from workers.stores import layout
 from workers.stores.port import Commit, Snapshot, transact
 from workers.stores.rooms import ALERT_AT, ROOM, RoomSeen
@@ -43,7 +43,7 @@ class Base:
 
 
 async def settle_role(tools: Tools, base: Base, alarms: Alarms) -> None:
-    """Do and tell all that the look calls for. Raises ProviderError where AWS does not do it."""
+    """Do and tell all that the look calls for; what AWS does not do is told, and holds up nothing else."""
     arn = base.plan.role_arn
     if base.look.gone:
         summary = f"The base role {arn} is gone: nothing can be minted on it, and nothing there can be ended early"
@@ -57,11 +57,6 @@ async def settle_role(tools: Tools, base: Base, alarms: Alarms) -> None:
         await _put_back(tools, base, alarms, base.held[grant_id], "had been changed")
     for grant_id in sorted(standing - {*base.held}):
         await _look_at_stray(tools, base, alarms, grant_id)
-
-
-def label(plan: Plan) -> str:
-    """Return the alias, and which of its base roles where it has several."""
-    return plan.role if len(plan.arns) == 1 else f"{plan.role}/{plan.role_arn.rpartition('/')[2]}"
 
 
 async def _tell_state(base: Base, alarms: Alarms) -> None:
@@ -84,9 +79,13 @@ async def _put_back(tools: Tools, base: Base, alarms: Alarms, grant: Grant, what
     now = await tools.store.records.now()
     if now >= collect_at(grant):
         return
-    await tools.ask(base.plan, tools.provider("aws").revoke, handle_of(tools, grant))
+    try:
+        await tools.ask(base.plan, tools.provider("aws").revoke, handle_of(tools, grant))
+        came = "has been put back"
+    except ProviderError as error:
+        came = f"cannot be put back: {error}"
     if now - _ended_at(grant) > IN_SIGHT:
-        summary = f"The Deny of {grant.id} on {base.plan.role_arn} {what} and has been put back"
+        summary = f"The Deny of {grant.id} on {base.plan.role_arn} {what} and {came}"
         await alarms.tell("deny_missing", grant.id, base.plan.role_arn, summary, "critical", once=True)
 
 
@@ -110,9 +109,18 @@ async def _look_at_stray(tools: Tools, base: Base, alarms: Alarms, grant_id: str
     elif grant.state in NOT_YET_ENDED:
         await _move_on(tools, grant)
     elif grant.state in OVER and _may_go(grant, seen.now, elsewhere=elsewhere):
-        plan = base.plan
-        await tools.ask(plan, tools.provider("aws").collect, Handle(grant.id, plan, grant.ends_at, grant.expiration))
+        await _remove(tools, base.plan, alarms, grant)
     # Otherwise an attempt wrote it and has not committed yet: the due item of that grant goes on from there.
+
+
+async def _remove(tools: Tools, plan: Plan, alarms: Alarms, grant: Grant) -> None:
+    """Remove a Deny from a role where no record asks for it."""
+    handle = Handle(grant.id, plan, grant.ends_at, grant.expiration)
+    try:
+        await tools.ask(plan, tools.provider("aws").collect, handle)
+    except ProviderError as error:
+        summary = f"The Deny of {grant.id} on {plan.role_arn} is of no use any more and cannot be removed: {error}"
+        await alarms.tell("collect_failed", grant.id, plan.role_arn, summary)
 
 
 def _may_go(grant: Grant, now: datetime, *, elsewhere: bool) -> bool:

@@ -15,10 +15,11 @@ from approvers.grant import Grant, Plan
 from approvers.roster import Role, Roster
 from approvers.upgrades import read
 from workers.clock.alarms import Alarms
-from workers.clock.findings import Base, label, settle_role
+from workers.clock.findings import Base, settle_role
 from workers.providers.port import Looked, ProviderError
+from workers.rooms import catch_up, label
 from workers.stores import layout
-from workers.stores.port import Attempt
+from workers.stores.port import Attempt, Commit
 from workers.stores.rooms import RoomSeen, RoomsSeen, rooms_seen
 from workers.tools import Tools
 
@@ -34,13 +35,16 @@ Held = Mapping[str, Mapping[str, Grant]]
 async def sweep(tools: Tools, attempt: Attempt) -> str:
     """Look at every base role once, repair what is missing, tell what is strange, and be due again in a minute."""
     await tools.policies.refresh()
+    roster = tools.policies.roster
+    if roster is None or not isinstance(tools.providers.get("aws"), Looked):  # what others saw stays as it is
+        return await come_again(tools, attempt, EVERY)
     before, record = await rooms_seen(tools.store.records)
-    alarms = Alarms(tools, before.alarms)
-    roster, provider = tools.policies.roster, tools.providers.get("aws")
-    plans: list[Plan] = base_plans(roster) if roster and isinstance(provider, Looked) else []
+    if not before.indexed:
+        await catch_up(tools.store.records)
+    alarms, plans = Alarms(tools, before.alarms), base_plans(roster)
     seen = await _look_at_all(tools, plans, alarms) if plans else {}
     gone = {one.role_arn for one in before.alarms} - {plan.role_arn for plan in plans}
-    after = RoomsSeen(roles=seen, alarms=await alarms.settle({*seen, *gone}))
+    after = RoomsSeen(roles=seen, alarms=await alarms.settle({*seen, *gone}), indexed=True)
     now = await tools.store.records.now()
     commit = layout.commit(
         now,
@@ -51,6 +55,13 @@ async def sweep(tools: Tools, attempt: Attempt) -> str:
     )
     await tools.store.records.commit(commit)
     return f"{sum(one.denies for one in seen.values())} Denies in place"
+
+
+async def come_again(tools: Tools, attempt: Attempt, every: timedelta) -> str:
+    """Be due again, for a worker that can: this one has nothing to look with."""
+    now = await tools.store.records.now()
+    await tools.store.records.commit(Commit(at=now, attempt=attempt, due={attempt.member: now + every}))
+    return "nothing to look with"
 
 
 def base_plans(roster: Roster) -> list[Plan]:
@@ -139,7 +150,7 @@ async def _held(tools: Tools) -> Held:
             break
         seen = await tools.store.records.read([layout.grant_key(one) for one in ids])
         for grant in [read(Grant, record.json) for record in seen.records.values() if record.version]:
-            if grant.collected_at is None:
+            if grant.collected_at is None and grant.plan.provider == "aws":  # a dry run has none
                 found[grant.plan.role_arn][grant.id] = grant
         after = ids[-1]
     return found

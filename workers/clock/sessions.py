@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -22,7 +23,7 @@ from approvers.upgrades import read
 from workers.alerts import Severity
 from workers.clock.alarms import Alarms
 from workers.clock.findings import DOCTOR
-from workers.clock.reconcile import base_plans
+from workers.clock.reconcile import base_plans, come_again
 from workers.providers.port import Events, ProviderError, Watched
 from workers.stores import layout
 from workers.stores.port import Attempt
@@ -32,9 +33,16 @@ from workers.tools import Tools
 EVERY = timedelta(minutes=5)
 OVERLAP = timedelta(minutes=20)
 """CloudTrail is typically five minutes late, and promises nothing (aws.md 13)."""
+LATEST = timedelta(minutes=20)
+"""How long after its claim a grant may be minted, and after its proof be asked about, at the very latest.
+
+The longest lease, and clocks that differ; whoever comes later uses the name of a grant that was.
+"""
 SHARE = 0.6
 REMEMBERED = 500
 OURS = re.compile(r"grant-(?:probe-)?(grt_[0-9A-Z]{26})|grant-control-[0-9a-z-]+")
+TRIED_BY_DOCTOR = ("countersign-doctor", "grant-countersign-doctor")
+"""Names of sessions that `countersign doctor --aws` asks for, which nothing should give it."""
 
 
 class _Value(BaseModel):
@@ -60,23 +68,26 @@ class SessionsSeen(_Value):
 async def sweep_sessions(tools: Tools, attempt: Attempt) -> str:
     """Look at every account's takings of base roles, tell what no grant explains, and be due again in five minutes."""
     await tools.policies.refresh()
+    if tools.watched is None or tools.policies.roster is None:
+        return await come_again(tools, attempt, EVERY)
     record = (await tools.store.records.read([layout.SESSIONS])).records[layout.SESSIONS]
     before = SessionsSeen.model_validate_json(record.json) if record.version else SessionsSeen()
     alarms, roster = Alarms(tools, before.alarms), tools.policies.roster
     accounts: dict[str, list[Plan]] = {}
-    for plan in base_plans(roster) if roster and tools.watched else []:
+    for plan in base_plans(roster):
         accounts.setdefault(plan.account_id, []).append(plan)
-    regions = {one.id: one.regions for one in roster.accounts.values()} if roster else {}
+    regions = {one.id: one.regions for one in roster.accounts.values()}
     looks = [
         _look_at(tools, plans, regions.get(account, ()), before, alarms) for account, plans in accounts.items()
     ]  # fmt: skip
     found = [one for one in await asyncio.gather(*looks) if one is not None]
     seen, told = {account: how for account, how, _ in found}, [event for _, _, events in found for event in events]
     looked_at = {plan.role_arn for account in seen for plan in accounts[account]}
+    gone = {one.role_arn for one in before.alarms} - {plan.role_arn for plans in accounts.values() for plan in plans}
     after = SessionsSeen(
         accounts={**{one: how for one, how in before.accounts.items() if one in accounts}, **seen},
         told=(*before.told, *told)[-REMEMBERED:],
-        alarms=await alarms.settle(looked_at),
+        alarms=await alarms.settle({*looked_at, *gone}),
     )
     now = await tools.store.records.now()
     part = layout.put(layout.SESSIONS, record.version, after.model_dump_json())
@@ -88,13 +99,17 @@ async def sweep_sessions(tools: Tools, attempt: Attempt) -> str:
 async def _look_at(
     tools: Tools, plans: Sequence[Plan], regions: Sequence[str], before: SessionsSeen, alarms: Alarms
 ) -> tuple[str, AccountSeen, list[str]] | None:
-    """Look at one account; None where it could not be read, or not whole: then the next look begins where this did."""
+    """Look at one account; None where it could not be read: then the next look begins where this did.
+
+    What was too much to read is not read again: there would be more of it each time.
+    """
     account, now, watched = plans[0].account_id, await tools.store.records.now(), tools.watched
     assert watched is not None
     seen = before.accounts.get(account, AccountSeen(first=now, last=now))
     try:
         async with asyncio.timeout((tools.lease * SHARE).total_seconds()):
-            events = await asyncio.to_thread(_read, watched, plans[0], max(seen.first, seen.last - OVERLAP), regions)
+            since = max(seen.first, seen.last - OVERLAP)
+            events = await tools.lanes.log_of(plans[0]).run(partial(_read, watched, plans[0], since, regions))
     except (ProviderError, TimeoutError) as error:
         why = str(error) or "it did not answer in time"
         await alarms.tell("sessions_unread", account, plans[0].role_arn, _unread(account, why))
@@ -140,14 +155,19 @@ async def _strange(
 def _judged(call: Call, name: re.Match[str] | None, arn: str, grants: Mapping[str, Grant]) -> tuple[str, Severity]:
     """Say what is wrong with a taking; nothing where a grant explains it, or it is a control."""
     where = f"{arn} was taken as {call.opens or 'nobody'} from {call.address} at {call.at:%H:%M:%S} UTC"
+    if call.opens in TRIED_BY_DOCTOR or (name and (name[1] or "").startswith(DOCTOR)):
+        return f"{where}, as `countersign doctor` does; if nobody ran that, it is a stranger", "info"
     if name is None:
         return f"{where}: no session of ours has such a name", "critical"
     if not (grant_id := name[1]):
         return "", "info"
-    if grant_id.startswith(DOCTOR):
-        return f"{where}, as `countersign doctor` does; if nobody ran that, it is a stranger", "info"
     if grant_id not in grants:
         return f"{where}, but no such grant is known", "critical"
-    if grants[grant_id].claimed_at is None:
+    grant, asked = grants[grant_id], "probe" in call.opens
+    if grant.claimed_at is None:
         return f"{where}, but {grant_id} was never claimed for a mint", "critical"
+    over = grant.claimed_at if not asked else grant.proof.at if grant.proof else None
+    if over and call.at > over + LATEST:
+        what = "proof" if asked else "mint"
+        return f"{where}, but the {what} of {grant_id} had been over since {over:%d %b %H:%M} UTC", "critical"
     return "", "info"

@@ -35,6 +35,7 @@ from workers.providers.port import (
     check_in_time,
 )
 from workers.providers.probing import Pace, Told, read
+from workers.providers.steady import Steady
 
 __all__ = ["AwsAccess", "AwsProvider", "Clients", "Identity", "Keys", "Sdk", "keys_only_session", "secret_of", "tried",
            "trouble"]  # fmt: skip
@@ -65,12 +66,12 @@ class AwsProvider:
         *,
         pace: Pace = Pace(),
         caps: Caps = AWS_CAPS,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.caps = caps
         self._clients = Clients(access)
-        self._pace, self._now, self._sleep = pace, now, sleep
+        self._pace, self._now, self._sleep = pace, now or Steady(), sleep
         self._readings = Readings()
 
     def mint(self, grant_id: str, plan: Plan, not_after: datetime | None = None) -> Minted:
@@ -189,7 +190,7 @@ class AwsProvider:
         expiry = documents.iam_time(handle.expiration)
         times = f"AWS's clock reads {documents.iam_time(there)}, the session expires {expiry}"
         if there > handle.expiration:
-            return Reading(ProofOutcome.PROVEN, 0, 0, self._now(), times)
+            return Reading(ProofOutcome.PROVEN, 0, 0, there, times, read_at=there)
         return Reading(ProofOutcome.STILL_ACTIVE, 0, 0, None, times)
 
     def _probe(self, handle: Handle, ends_at: datetime | None) -> Reading:

@@ -17,7 +17,7 @@ from approvers.grant import Plan
 from workers.data.levels import load_levels
 from workers.providers.access import AwsAccess
 from workers.providers.aws_events import call_of
-from workers.providers.aws_sdk import Clients, Sdk, trouble
+from workers.providers.aws_sdk import Clients, Sdk, throttled, trouble
 from workers.providers.port import Busy, Events
 
 SPACING_SECONDS = 0.55
@@ -113,7 +113,7 @@ class AwsActivity:
             "cloudtrail", plan.revoker_arn, lambda trail: trail.lookup_events(**asked), region
         )  # fmt: skip
         if error is not None:
-            raise trouble(error)
+            raise Busy(str(trouble(error))) if throttled(error) else trouble(error)
         return answer
 
 

@@ -176,13 +176,21 @@ def tried(call: Callable[[], Sdk]) -> tuple[Sdk, Exception | None]:
         return None, error
 
 
+def throttled(error: Exception) -> bool:
+    """Tell whether AWS said "later" before it did anything."""
+    if not isinstance(error, ClientError):
+        return False
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return _LATER.fullmatch(code(error)) is not None or status == 429
+
+
 def trouble(error: Exception) -> ProviderError:
     """Say which of our answers an SDK error is; what is not surely a no, and not surely unsent, is unknown."""
     if isinstance(error, ClientError):
         text = f"AWS said {code(error)}: {words(error)}{_REMEDIES.get(code(error), '')}"
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if _LATER.fullmatch(code(error)) or status == 429:
+        if throttled(error):
             return NotSent(text)
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return Refused(text) if 400 <= status < 500 else OutcomeUnknown(text)
     if isinstance(error, ParamValidationError):
         return Refused("the AWS SDK found the request invalid and did not send it")

@@ -40,6 +40,7 @@ from workers.providers.port import (
     check_in_time,
 )
 from workers.providers.probing import Answer, Pace, Told, read
+from workers.providers.steady import Steady
 
 CALL_SECONDS = 10.0
 """How long one executable may take; with a verification after it, it still fits into the lease."""
@@ -94,11 +95,12 @@ class CommandProvider:
         *,
         pace: Pace = PACE,
         seconds: float = CALL_SECONDS,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Take the folder of `mint`, `revoke` and `verify`; `pace`: how often to ask whether a credential is over."""
-        self._folder, self._pace, self._seconds, self._now, self._sleep = folder, pace, seconds, now, sleep
+        self._folder, self._pace, self._seconds, self._sleep = folder, pace, seconds, sleep
+        self._now, self._steady = now or (lambda: datetime.now(UTC)), now or Steady()
 
     def mint(self, grant_id: str, plan: Plan, not_after: datetime | None = None) -> Minted:
         """Have a credential made for exactly the plan. Raises Refused, NotSent or OutcomeUnknown."""
@@ -130,7 +132,7 @@ class CommandProvider:
             grant, control = self._told(handle, kind, until)
             return grant
 
-        found = read(of_grant, lambda: control, self._pace, now=self._now, sleep=self._sleep)
+        found = read(of_grant, lambda: control, self._pace, now=self._steady, sleep=self._sleep)
         detail = f"{self._name}: {self._found(found.outcome)}: {control.words or 'no word'}"
         return replace(found, detail=detail, unanswered=control.answer is not Answer.ALLOWED)
 

@@ -45,21 +45,10 @@ class Ran:
 def run(program: Path, asked: bytes, seconds: float, folder: Path) -> Ran:
     """Run it with `asked` as its stdin. Raises CannotStart."""
     until = time.monotonic() + seconds
-    with tempfile.TemporaryFile() as stdin:
-        stdin.write(asked)
-        stdin.seek(0)
-        try:
-            process = subprocess.Popen(  # noqa: S603 the operator's own file, checked by `command_files`
-                [str(program)],
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=folder,
-                env=dict(ENVIRONMENT),
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise CannotStart(error.errno, error.strerror or "it cannot be started") from None
+    try:
+        process = _start(program, asked, folder)
+    except OSError as error:
+        raise CannotStart(error.errno, error.strerror or "it cannot be started") from None
     with process:
         try:
             out, said, why = _read(process, until)
@@ -70,6 +59,21 @@ def run(program: Path, asked: bytes, seconds: float, folder: Path) -> Ran:
     if not ended:
         return Ran(None, b"", why or f"it did not end within {seconds:.0f} s")
     return Ran(process.returncode, out, words(said, out))
+
+
+def _start(program: Path, asked: bytes, folder: Path) -> subprocess.Popen[bytes]:
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(asked)
+        stdin.seek(0)
+        return subprocess.Popen(  # noqa: S603 the operator's own file, checked by `command_files`
+            [str(program)],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            env=dict(ENVIRONMENT),
+            start_new_session=True,
+        )
 
 
 def words(said: bytes, out: bytes) -> str:

@@ -114,9 +114,9 @@ class Handle:
 class Reading:
     """Hold what one verification found: how many probes were refused of how many asked, since when, and the words.
 
-    `first_refused_at` is the moment (UTC, this process's clock read through the provider) of the first refusal of the
-    final unbroken run; None while nothing is proven. `unanswered`: the provider was throttled, slow or out of reach.
-    `read_at`: the same clock when the reading was over, so that the moment can be told by another clock.
+    `first_refused_at` is the moment of the first refusal of the final unbroken run, by any clock; None while nothing is
+    proven. `read_at`: the same clock when the reading was over, so that the moment can be told by another clock; None
+    where that was at once. `unanswered`: the provider was throttled, slow or out of reach.
     """
 
     outcome: ProofOutcome

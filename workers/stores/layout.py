@@ -26,8 +26,9 @@ BUCKETS_MS = (50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 30
 POLICY, ROSTER, FREEZE, AWAY = "config:policy", "config:roster", "config:freeze", "config:away"
 WAITING, LIVE_INDEX, DENIES = "waiting", "live", "denies"
 SWEEP, TAG_SWEEP, SESSION_SWEEP = "sweep:aws", "sweep:tags", "sweep:sessions"
-ROOMS, SESSIONS = "rooms:aws", "sessions:aws"
-"""The records of what the last sweep saw on each base role (see `workers.stores.rooms`), and of who took them."""
+ROOMS, SESSIONS, TROUBLES = "rooms:aws", "sessions:aws", "troubles"
+"""The records of what the last sweep saw on each base role (see `workers.stores.rooms`), of who took them, and of
+accounts in trouble."""
 HISTORY, KNOWN, BEAT = "history:", "known:", "beat:"
 """What keys of counters and heartbeats begin with; nobody waits for a change of them."""
 HEARING = f"{BEAT}web"
@@ -252,6 +253,11 @@ def _due_at(grant: Grant, at: datetime) -> datetime | None:
             return max(at, collect_at(grant))
         case _:
             return None
+
+
+def needs_room(grant: Grant) -> bool:
+    """Tell whether the grant's base role holds a Deny for it, or may come to need one; a dry run writes none."""
+    return grant.plan.ends_early and grant.plan.provider == "aws" and not _needs_no_room(grant)
 
 
 def _needs_no_room(grant: Grant) -> bool:

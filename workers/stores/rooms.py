@@ -58,6 +58,8 @@ class RoomsSeen(_Value):
     v: Literal[1] = 1
     roles: dict[str, RoomSeen] = {}
     alarms: tuple[Alarm, ...] = ()
+    indexed: bool = False
+    """Whether grants from before there was an index of rooms have been entered into it."""
 
 
 async def rooms_seen(records: Records) -> tuple[RoomsSeen, Versioned]:

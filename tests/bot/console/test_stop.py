@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import pytest
@@ -11,6 +12,9 @@ from approvers.targets import Target
 from bot.surfaces.console_stops import choices
 from tests.bot.console.conftest import Visitor, note, until
 from tests.bot.console.world import World
+from workers.stores import layout
+from workers.stores.port import Commit
+from workers.stores.rooms import RoomSeen, RoomsSeen
 
 STOP = "/console/stop"
 
@@ -105,6 +109,32 @@ async def test_everything_is_taken_away_by_somebody_on_call_alone(world: World, 
     await visitor.be("kim")
     assert "Revoking 1" in note(await send(visitor, f"{at('all')}/revoke", "because", at("all")))
     await until(visitor, at("all"), "Nothing live matches")
+
+
+def room(role: str, denies: int) -> RoomSeen:
+    return RoomSeen(role=role, denies=denies, needed=denies, seen_at=datetime(2026, 11, 20, 10, 5, tzinfo=UTC))
+
+
+async def test_the_room_of_each_base_role_is_shown_the_fullest_first(world: World, visitor: Visitor):
+    await visitor.be("robin")
+    _, page = await visitor.get(STOP)
+    assert "Room for early ends" not in page, "no sweep has looked yet"
+    [request] = await live(world, visitor)
+    grant = (await world.deps.reader.look(request)).grant
+    assert grant is not None
+    arn = grant.plan.role_arn
+    roles = {arn: room("analytics", 12), f"{arn}-2": room("analytics", 44), f"{arn}-3": room("analytics", 45)}
+    seen = {"expects": {layout.ROOMS: 0}, "puts": {layout.ROOMS: RoomsSeen(roles=roles).model_dump_json()}}
+    await world.deps.store.records.commit(Commit(at=await world.deps.store.records.now(), **seen))
+    _, page = await visitor.get(STOP)
+    rows = re.findall(r'data-key="room ([^"]+)">.*?<td( class="warning")?>(.*?)</td><td>(.*?)</td>', page)
+    name = arn.rpartition("/")[2]
+    assert rows == [
+        (f"{name}-3", ' class="warning"', "<strong>45 of 59 Denies: nearly full</strong>", "0 live"),
+        (f"{name}-2", "", "44 of 59 Denies", "0 live"),
+        (name, "", "12 of 59 Denies", "1 live"),
+    ]
+    assert "10:05" in page
 
 
 @pytest.mark.parametrize("target", ["nonsense", "role:", "role:%00"])

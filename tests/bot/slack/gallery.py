@@ -91,6 +91,14 @@ def long() -> Request:
     return samples.request(reason=reason, access=many, parameters={"batch": ["row"] * 2_000})
 
 
+def lasting(live: Grant) -> tuple[Request, Grant]:
+    """Return a request and its live grant, which nothing can end before its time."""
+    asked = approved()
+    assert asked.plan is not None
+    plan = asked.plan.model_copy(update={"ends_early": False})
+    return asked.model_copy(update={"plan": plan}), live.model_copy(update={"plan": plan})
+
+
 def flagged(live: Grant) -> Grant:
     """Return a live grant whose session was seen doing what it was not granted for."""
     call = "s3:DeleteBucket on arn:aws:s3:::payroll, refused (AccessDenied), from 203.0.113.7 in eu-central-1"
@@ -119,6 +127,7 @@ def cards() -> dict[str, Card]:
         "minting": render(approved(), samples.grant("MINTING")),
         "live": render(approved(), live),
         "flagged": render(approved(), flagged(live)),
+        "lasting": render(*lasting(live)),
         "revoking": render(
             approved(), grants.end(live, "revoke", NOW + timedelta(seconds=300), by="user:kim", reason="enough")
         ),

@@ -85,6 +85,7 @@ ASKED = ["cs_deny", "cs_deny_why", "cs_details", "cs_console"]
         ("cut", ["cs_review", *ASKED]),
         ("minting", ["cs_revoke", "cs_details", "cs_console"]),
         ("live", ["cs_revoke", "cs_details", "cs_console"]),
+        ("lasting", ["cs_revoke", "cs_details", "cs_console"]),
         ("revoking", ["cs_details", "cs_console"]),
         ("ended", ["cs_details", "cs_console"]),
         ("denied", ["cs_details", "cs_console"]),
@@ -96,6 +97,12 @@ def test_the_buttons_of_each_state(name: str, wanted: list[str]):
     assert buttons(made) == wanted
     values = [one.get("value", "") for one in objects(made) if one.get("type") == "button" and "url" not in one]
     assert set(values) == {f"{CARDS[name].request_id}.{CARDS[name].shown}"}
+
+
+@pytest.mark.parametrize(("name", "label"), [("live", "Revoke"), ("lasting", "Revoke (ends at 10:15 UTC)")])
+def test_revoke_says_when_it_ends_where_nothing_ends_it_early(name: str, label: str):
+    [one] = [one for one in objects(message(CARDS[name])) if one.get("action_id") == "cs_revoke"]
+    assert (one["text"]["text"], one["accessibility_label"]) == (label, f"{label} {CARDS[name].handle}")
 
 
 def test_deny_because_carries_reason_request_and_digest():

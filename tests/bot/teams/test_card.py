@@ -116,6 +116,7 @@ LINK = "Open in the console"
         ("cut", ["Review", *ASKED]),
         ("minting", ["revoke", "details", LINK]),
         ("live", ["revoke", "details", LINK]),
+        ("lasting", ["revoke", "details", LINK]),
         ("revoking", ["details", LINK]),
         ("ended", ["details", LINK]),
         ("denied", ["details", LINK]),

@@ -152,6 +152,21 @@ class TestOneGrant:
         assert "the credentials are of account 222222222222, the role is in 123456789012" in told.err
         assert account.denies() == []
 
+    def test_a_profile_that_is_none_is_said_so(self, account: Account, run: Run):
+        told = run(new_grant_id(), "--role-arn", account.role, profile="nosuch")
+        assert told.code == 1
+        assert "(ProfileNotFound)" in told.err
+        assert "with --profile, or as your AWS tools find them; nothing was written" in told.err
+        assert account.denies() == []
+
+    def test_a_profile_that_is_none_to_prove_with_proves_nothing(self, account: Account, run: Run):
+        grant = new_grant_id()
+        told = run(grant, "--role-arn", account.role, "--prove-as", "nosuch", "--timeout", "1s")
+        assert told.code == 6
+        assert "written, NOT proven" in told.err
+        assert "(ProfileNotFound)" in told.err
+        assert account.denies() == [documents.revoke_name(grant)]
+
     def test_what_aws_refuses_is_told(self, account: Account, run: Run):
         told = run(new_grant_id(), "--role-arn", f"{account.role}-gone")
         assert told.code == 1
@@ -237,10 +252,11 @@ class TestEveryoneOnARole:
             ["grt_01K9V0000000000000000000ZZ", "--role", SOME_ROLE, "--everyone"],
             "--role-arn ARN",
         ),
+        (["grt_01K9V0000000000000000000ZZ", "--role-arn", SOME_ROLE, "--role", SOME_ROLE], "--role-arn ARN"),
         (["--everyone"], "--role-arn ARN"),
         ([], "--role-arn ARN"),
     ],
-    ids=["handle", "name", "no-role", "both", "everyone-alone", "nothing"],
+    ids=["handle", "name", "no-role", "both", "both-roles", "everyone-alone", "nothing"],
 )
 def test_what_is_not_clear_is_not_done(account: Account, run: Run, words: list[str], said: str):
     told = run(*words)

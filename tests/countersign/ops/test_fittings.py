@@ -12,6 +12,7 @@ from countersign.ops.folder import AGENT_ENV, DEMO_JSON, Folder
 from countersign.ops.ground import Ground
 from countersign.ops.keyring import list_keys
 from countersign.ops.ministack import LocalAws, Prepared
+from countersign.ops.postgres import Postgres
 from countersign.ops.tokens import DEMO, Tokens, find_tokens
 from workers.config import load
 from workers.policies import Policies, apply
@@ -28,7 +29,8 @@ KEYS = (*KEYS, "bucket", "verify_key", "slack_signing_secret")
 def ground(tmp_path: Path) -> Ground:
     aws = LocalAws("http://127.0.0.1:4566", "us-east-1", 0, None, "enabled")
     prepared = Prepared(Identity(AwsKeys("AKIDM", "minter-secret")), Identity(AwsKeys("AKIDR", "revoker-secret")))
-    return Ground(Folder(tmp_path, None), "redis://:pw@127.0.0.1:6379", aws, prepared, 8080)
+    postgres = Postgres(5432, "admin-secret", Path("/opt/programs"), 0)
+    return Ground(Folder(tmp_path, None), "redis://:pw@127.0.0.1:6379", aws, prepared, postgres, 8080)
 
 
 @pytest.fixture

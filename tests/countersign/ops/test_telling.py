@@ -37,6 +37,19 @@ def record(kind: str, data: dict[str, object], person: str | None = "user:robin"
             "EXPIRED: nobody answered, which is neither a no nor a yes",
         ),
         ("grant.revoked", {"proof": PROOF}, "ended, and proven: refused 3 of 3 probes, 1.2 s after the request"),
+        (
+            "grant.revoked",
+            {"proof": {**PROOF, "kind": "ttl_denied"}, "role_arn": "command:orders-db/orders-reader"},
+            "ended, and proven: its time is over; refused 3 of 3 probes (ttl_denied)",
+        ),
+        (
+            "grant.claimed",
+            {"role_arn": "command:orders-db/orders-reader"},
+            "a worker asks orders-db for the credential",
+        ),
+        ("grant.kill_requested", {"points": 60, "said": "many calls"}, "monitoring ends it, 60 points: many calls"),
+        ("grant.flagged", {"points": 20, "said": "one call"}, "its session does what it was not granted, 20 points"),
+        ("grant.reported", {"text": "Used: nothing."}, "what it did: Used: nothing."),
         ("freeze.set", {"why": "incident 7"}, "robin stops all approvals and mints: incident 7"),
         ("freeze.lifted", {"why": ""}, "robin lets approvals and mints go on"),
         (

@@ -6,7 +6,7 @@ The worker's own way through a grant's end is taken; time is the store's, and wa
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -32,6 +32,7 @@ class Late(Shop):
         super().__init__()
         self.aws, self.gate = aws, gate
         self.on_time: Callable[[], None] = lambda: None
+        self.time = datetime.now(UTC).replace(microsecond=0)  # AWS's clock is this machine's, and a mint looks at it
         provider = AwsProvider(aws.prepared.access(gate.url), now=lambda: self.time, sleep=self._sleep)
         self.tools = replace(self.tools, providers={"aws": provider})
 

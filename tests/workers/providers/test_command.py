@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -175,6 +176,16 @@ def test_one_that_does_not_answer_in_time_is_ended_with_all_that_it_started(box:
     assert ended(box)
 
 
+def test_a_worker_that_cannot_start_it_has_done_nothing_and_says_why(box: Box, provider: CommandProvider, monkeypatch):
+    """As where its disk is full: a grant must not wait for its end without anybody hearing of it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(box.folder / "not-there"))
+    with pytest.raises(NotSent, match="box revoke cannot be started: No such file"):
+        provider.revoke(handle_of(new_grant_id()))
+    reading = provider.verify(handle_of(new_grant_id()), ProofKind.PROBE_DENIED)
+    assert (reading.outcome, reading.unanswered) == (ProofOutcome.UNKNOWN, True)
+    assert box.calls() == []
+
+
 def test_what_it_leaves_running_holds_nobody_up_and_is_ended(box: Box, provider: CommandProvider):
     box.says("revoke", "sleep 60 & echo $! > state/child; echo '{}'")
     began = time.monotonic()
@@ -300,7 +311,8 @@ def test_a_folder_that_is_not_there_is_named(where: str, says: str):
 
 
 @pytest.mark.parametrize("name", ["PATH", "ld_preload", "BASH_FUNC_x", "PYTHONPATH", "GIT_SSH_COMMAND", "HTTPS_PROXY",
-                                  "COUNTERSIGN_URL"])  # fmt: skip
+                                  "AWS_ENDPOINT_URL_STS", "AWS_SHARED_CREDENTIALS_FILE", "ZDOTDIR", "LESSOPEN",
+                                  "XDG_CONFIG_HOME", "HOSTALIASES", "COUNTERSIGN_URL"])  # fmt: skip
 def test_no_credential_steers_what_a_program_runs(name: str):
     assert environment.fault({name: "x"})
     assert environment.fault({"PGUSER": "u", "PGPASSWORD": "p", "KUBECONFIG_DATA": "k"}) is None

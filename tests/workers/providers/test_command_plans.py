@@ -31,7 +31,7 @@ LASTING = edited(CLOCKED, "ends_early = true", "ends_early = false")
 
 
 def roster(provider: str = PROVIDER) -> Roster:
-    return parse_roster(samples.ROSTER_TEXT + provider)
+    return parse_roster(samples.AWS_ALONE + provider)
 
 
 def planned(ttl_seconds: int = 900, text: str = PROVIDER, **changes: Any):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,12 +10,10 @@ from typing import Any
 import pytest
 
 from approvers.grant import Plan, ProofKind
-from countersign.ops.postgres import Postgres, local_postgres
+from countersign.ops.postgres import SAMPLE, Postgres, install, local_postgres
 from tests.worlds.ministack import QUICK, a_plan, new_grant_id
 from workers.providers.command import CommandProvider
 from workers.providers.port import Handle, NotSent, OutcomeUnknown, ProofOutcome, Refused
-
-SAMPLE = Path(__file__).parents[3] / "docs" / "providers" / "postgres"
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +28,7 @@ def provider(database: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Co
 
 
 def made(home: Path, settings: str) -> CommandProvider:
-    folder = home / "orders-db"
-    home.chmod(0o755)
-    folder.mkdir(mode=0o755)
-    for call in ("mint", "revoke", "verify"):
-        shutil.copy(SAMPLE / call, folder / call)
-        (folder / call).chmod(0o755)
-    (folder / "settings").write_text(settings)
-    (folder / "settings").chmod(0o600)
-    return CommandProvider(folder, pace=QUICK)
+    return CommandProvider(install(home / "orders-db", settings), pace=QUICK)
 
 
 def planned(*resources: str, **changes: Any) -> Plan:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from workers.providers.port import ProofOutcome, Reading
 from workers.providers.probing import Answer, Pace, Told, read
+from workers.providers.steady import Steady
 
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 ALLOWED, DENIED, UNCLEAR = Answer.ALLOWED, Answer.EXPLICIT_DENY, Answer.UNCLEAR
@@ -107,3 +108,12 @@ def test_no_pause_is_longer_than_is_useful():
     assert reading.outcome is ProofOutcome.PROVEN
     assert max(played.pauses) == Pace().longest_pause_seconds
     assert reading.read_at == played.now
+
+
+def test_the_clock_of_a_reading_is_set_by_nobody():
+    seconds = [7.0]
+    steady = Steady(lambda: seconds[0])
+    began = steady()
+    assert abs(began - datetime.now(UTC)) < timedelta(seconds=5)
+    seconds[0] = 9.5
+    assert steady() - began == timedelta(seconds=2.5)
