@@ -98,7 +98,8 @@ def account_setup(name: str, roster: Roster, identity_account: str) -> AccountSe
     account = roster.accounts.get(name)
     if account is None:
         known = ", ".join(sorted(roster.accounts)) or "none"
-        raise NotSetUp(f"there is no account {name!r} in this file; it has {known}", field="--account")
+        text = f"there is no account {name!r} in this file; it has {known}, and 'countersign' is that of the identities"
+        raise NotSetUp(text, field="--account")
     roles = [role for role in _roles(roster) if role.account == name]
     if not roles:
         raise NotSetUp(f"no role belongs to account {name}; add a [role.NAME] with account = {name!r}", field="role")

@@ -154,7 +154,10 @@ def _place(home: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        give_up = time.monotonic() + 2
+        while place.exists() and time.monotonic() < give_up:  # of an interrupted `initdb` somebody still writes
+            shutil.rmtree(place, ignore_errors=True)
+            time.sleep(0.02)
 
 
 def _runs_as(place: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from importlib.resources import files
 import pytest
 
 from approvers.action import parse_action
+from approvers.declared import actions_for
 from approvers.errors import Forbidden, Inadmissible
 from approvers.policy import check_together, parse_policy
 from approvers.quorum import Review, tally
@@ -37,7 +38,7 @@ def _ruled(**changes) -> Ruling:
     check_claims(ROSTER, "caller:report-bot", action.actor.id, action.actor.on_behalf_of)
     minted = plan(action, ROSTER, action.ttl_seconds, load_levels()) if action.access else None
     facts = gather(action, principal="caller:report-bot", caller=ROSTER.caller("caller:report-bot"), plan=minted,
-                   policy=POLICY, levels=load_levels(), at=NOON)  # fmt: skip
+                   policy=POLICY, levels=actions_for(minted, ROSTER, load_levels()), at=NOON)  # fmt: skip
     check_limits(POLICY, facts)
     return rule(POLICY, facts, sha256=SHA)
 

@@ -15,11 +15,10 @@ from pathlib import Path
 
 from tests.faults.clocks import LIBRARY, MISSING
 from tests.faults.plans import plans
-from tests.faults.rounds import run
+from tests.faults.planting import BUGS, FOUND_WITHIN, named
+from tests.faults.rounds import Report, run
 
 SEARCHED = 100_000
-PLANTED = ("deny_first", "collect_early", "no_sweep")
-FOUND_WITHIN = 200
 
 
 def main() -> int:
@@ -53,24 +52,34 @@ def main() -> int:
             said=lambda line: print(f"{time.monotonic() - began:6.0f} s: {line}", flush=True),
         )  # fmt: skip
     print("\n".join(report.lines()))
-    print(f"took {time.monotonic() - began:.0f} s; the first fault of ours was found at plan {report.first_wrong}")
-    print("\n".join(f"WRONG: {line}" for line in report.verdict.wrong))
+    print(f"took {time.monotonic() - began:.0f} s; faults of ours: {len(report.verdict.wrong)}")
+    print("\n".join(f"WRONG, at plan {report.found_at[line]}: {line}" for line in report.verdict.wrong))
     return 1 if report.verdict.wrong else 0
 
 
 def planted(seed: int, grounds: int) -> int:
     """Find every planted bug among plans that nobody chose."""
-    unfound = 0
-    for bug in PLANTED:
-        with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-            report = run(
-                Path(folder), plans(seed), grounds=grounds, worker=f"tests.faults.planted_{bug}",
-                enough=lambda so_far: bool(so_far.verdict.wrong) or so_far.played >= FOUND_WITHIN,
-            )  # fmt: skip
-        found = report.verdict.wrong[:1] or ["not found"]
-        print(f"{bug}: plan {report.first_wrong} of {FOUND_WITHIN} at most: {found[0]}", flush=True)
-        unfound += not report.verdict.wrong
+    unfound = [bug for bug in BUGS if not _found(bug, seed, grounds)]
     return 1 if unfound else 0
+
+
+def _found(bug: str, seed: int, grounds: int) -> bool:
+    def seen(so_far: Report) -> bool:
+        return bool(named(bug, so_far.verdict.wrong))
+
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        report = run(
+            Path(folder), plans(seed), grounds=grounds, worker=f"tests.faults.planted_{bug}",
+            enough=lambda so_far: seen(so_far) or so_far.played >= FOUND_WITHIN,
+            judged=lambda so_far: not seen(so_far),
+        )  # fmt: skip
+    took = f"{report.played} plans, {time.monotonic() - began:.0f} s"
+    if found := named(bug, report.verdict.wrong):
+        print(f"{bug}: found at plan {report.found_at[found[0]]} ({took}): {found[0]}", flush=True)
+    else:
+        print(f"{bug}: NOT FOUND ({took}); said: {report.verdict.wrong}", flush=True)
+    return bool(found)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ SPRING_SECONDS = 2.0
 """How long a stage that is through waits for a fault that has not met its call yet."""
 COLLECTED_AFTER_SECONDS = 600 + 1800
 SWEPT_AFTER_SECONDS = 65
-PUT_BACK_SECONDS = 20.0
-"""The reconciler is due by then; it may have to wait for the lease of one that was killed."""
+PUT_BACK_TURNS, TURN_SECONDS = 3, 7.0
+"""How often the reconciler becomes due, and how long it has each time: it may have looked just before the hand came,
+or have to wait for the lease of a worker that was killed."""
 
 
 @dataclass
@@ -149,15 +150,16 @@ class Player:
             else:
                 played.missed.append(hand)
         if hands:
-            self._of.clocks.jump(SWEPT_AFTER_SECONDS)
             self._see_put_back(played, grant_of(request))
         if any(fault.stage == "gone" and fault.kind != "hand" for fault in plan.faults):
             self._of.clocks.jump(COLLECTED_AFTER_SECONDS)
 
     def _see_put_back(self, played: Played, grant: str) -> None:
-        give_up = time.monotonic() + PUT_BACK_SECONDS * self._of.slowness
-        while grant not in self._aws.denies():
-            if time.monotonic() > give_up:
-                played.wrong.append(f"the Deny of {grant} was removed by hand, and nobody has put it back")
-                return
-            time.sleep(0.1)  # another process: there is no event to wait for
+        for _ in range(PUT_BACK_TURNS):
+            self._of.clocks.jump(SWEPT_AFTER_SECONDS)
+            give_up = time.monotonic() + TURN_SECONDS * self._of.slowness
+            while time.monotonic() < give_up:
+                if grant in self._aws.denies():
+                    return
+                time.sleep(0.1)  # another process: there is no event to wait for
+        played.wrong.append(f"the Deny of {grant} was removed by hand, and nobody has put it back")

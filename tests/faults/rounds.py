@@ -57,8 +57,8 @@ class Report:
     missed: Counter[str] = field(default_factory=Counter)
     lives: Counter[str] = field(default_factory=Counter)
     verdict: Verdict = field(default_factory=Verdict)
-    first_wrong: int | None = None
-    """How many plans had been played when the first fault of ours was found."""
+    found_at: dict[str, int] = field(default_factory=dict)
+    """How many plans had been played when a fault of ours was found, by what was said of it."""
 
     def lines(self) -> list[str]:
         """Say it for the end of a run."""
@@ -164,8 +164,8 @@ class Round:
             self._blame(wrong)
 
     def _blame(self, wrong: list[str]) -> None:
-        if wrong and self._report.first_wrong is None:
-            self._report.first_wrong = self._report.played
+        for line in wrong:
+            self._report.found_at.setdefault(line, self._report.played)
         self._report.verdict.add(Verdict(wrong=wrong))
 
     def _note(self, played: Played) -> None:
@@ -188,7 +188,7 @@ def run(
     worker: str = "workers",
     clock: str = "workers.clock",
     size: int = ROUND,
-    judged: bool = True,
+    judged: Callable[[Report], bool] = lambda so_far: True,
     said: Callable[[str], None] = lambda line: None,
 ) -> Report:
     """Play plans until it is enough, on so many grounds at once.
@@ -196,7 +196,7 @@ def run(
     Args:
         enough: asked before each plan; with the report so far.
         size: plans of a round.
-        judged: whether the end of a round is waited for and judged, too.
+        judged: asked at the end of a round; whether it is waited for and judged, too.
         said: takes a line after each round.
     """
     report, lock = Report(), threading.Lock()
@@ -213,7 +213,7 @@ def run(
                     if place and not (plan := next_plan()):
                         break
                     round_.play(plan)
-                if judged:
+                if judged(report):
                     round_.end()
                 said(
                     f"{len(report.counted)} plans of {report.played} played; wrong so far: {len(report.verdict.wrong)}"

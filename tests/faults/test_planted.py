@@ -13,22 +13,14 @@ import pytest
 
 from tests.faults.clocks import LIBRARY, MISSING
 from tests.faults.plans import Plan, plans
+from tests.faults.planting import named
 from tests.faults.rounds import Report, run
 
-SEED, AMONG = 1, 200
-BUGS: dict[str, tuple[Callable[[Plan], bool], str]] = {
-    "deny_first": (
-        lambda plan: plan.life == "ttl" and all(fault.stage == "end" for fault in plan.faults),
-        "was written, and its record said ACTIVE",
-    ),
-    "collect_early": (
-        lambda plan: plan.life == "revoked" and all(fault.stage == "mint" for fault in plan.faults),
-        "(REVOKED) is alive",
-    ),
-    "no_sweep": (
-        lambda plan: plan.life in ("revoked", "released") and any(fault.kind == "hand" for fault in plan.faults),
-        "nobody has put it back",
-    ),
+SEED, AMONG, SIZE = 1, 200, 2
+MEETING: dict[str, Callable[[Plan], bool]] = {
+    "deny_first": lambda plan: plan.life == "ttl" and all(fault.stage == "end" for fault in plan.faults),
+    "collect_early": lambda plan: plan.life == "revoked" and all(fault.stage == "mint" for fault in plan.faults),
+    "no_sweep": lambda plan: plan.life in ("revoked", "released") and any(one.kind == "hand" for one in plan.faults),
 }
 
 
@@ -38,15 +30,15 @@ def meeting(wanted: Callable[[Plan], bool]) -> Iterator[Plan]:
 
 @pytest.mark.skipif(LIBRARY is None, reason=MISSING)
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("bug", BUGS)
+@pytest.mark.parametrize("bug", MEETING)
 def test_a_planted_bug_is_found(bug: str, tmp_path: Path, show: Callable[[str], None]) -> None:
-    wanted, says = BUGS[bug]
-
     def found(so_far: Report) -> bool:
-        return any(says in line for line in so_far.verdict.wrong)
+        return bool(named(bug, so_far.verdict.wrong))
 
+    chosen, worker = meeting(MEETING[bug]), f"tests.faults.planted_{bug}"
     report = run(
-        tmp_path, meeting(wanted), enough=found, grounds=1, worker=f"tests.faults.planted_{bug}", judged=False
+        tmp_path, chosen, enough=found, grounds=1, worker=worker, size=SIZE, judged=lambda so_far: not found(so_far)
     )  # fmt: skip
-    show(f"{bug}: found at plan {report.first_wrong} of those that meet it: {report.verdict.wrong[:1]}")
+    said = {report.found_at[line]: line for line in named(bug, report.verdict.wrong)}
+    show(f"{bug}: found, by plan of those that meet it: {said}")
     assert found(report)
