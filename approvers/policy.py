@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+from approvers.declared import named
 from approvers.faults import ConfigError, Fault, read
 from approvers.policy_checks import policy_faults, together_faults
 from approvers.policy_checks_rules import Actions, action_faults, over_faults, rule_faults
@@ -53,5 +54,5 @@ def findings(
         if today is not None:
             yield from over_faults(rule, today)
     if actions is not None:
-        yield from action_faults(policy, actions)
+        yield from action_faults(policy, named(roster, actions))
     yield from shadow_faults(policy, today)

@@ -7,11 +7,12 @@ from datetime import timedelta
 import pytest
 
 from approvers.faults import ConfigError
-from approvers.policy import parse_policy
+from approvers.policy import findings, parse_policy
 from approvers.policy_checks import together_faults
 from approvers.roster import parse_roster
 from approvers.roster_diff import roster_changes
 from tests.approvers.rules_world import POLICY, ROSTER, edited
+from workers.data.levels import load_levels
 
 PROVIDER = """
 [provider.orders-db]
@@ -87,3 +88,28 @@ def test_rules_may_name_a_provider_where_they_name_an_account_and_its_environmen
 def test_what_a_provider_promises_otherwise_is_told_as_a_change():
     was, now = parse_roster(BOTH), parse_roster(edited(BOTH, 'max_ttl = "8h"', 'max_ttl = "9h"'))
     assert [str(change.what) for change in roster_changes(was, now)] == ["provider orders-db"]
+
+
+@pytest.mark.parametrize(
+    ("action", "told"),
+    [
+        ("db:select", None),
+        ("db:*", None),
+        ("db:insert", None),
+        ("db:selct", "db:select"),
+        ("s3:GetObjct", "s3:GetObject"),
+    ],
+)
+def test_a_rule_may_name_what_a_provider_declares_or_its_roles_hold(action: str, told: str | None):
+    levels = PROVIDER.replace("ends_early = true", 'ends_early = true\nlevels = { "db:insert" = "Write" }')
+    rule = f"""
+[rule.review-orders]
+effect = "review"
+quorum = "one"
+owner  = "sre"
+note   = "Orders are read with a second signature."
+when   = {{ action = ["{action}"] }}
+"""
+    found = findings(parse_policy(POLICY + rule), parse_roster(ROSTER + levels), actions=load_levels())
+    faults = [one for one in found if one.place.startswith("rule.review-orders.when.action")]
+    assert [told in str(one) for one in faults] == ([] if told is None else [True])

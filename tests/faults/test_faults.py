@@ -16,9 +16,9 @@ from tests.faults.clocks import LIBRARY, MISSING
 from tests.faults.plans import plans
 from tests.faults.rounds import Report, run
 
-PLANS = int(os.environ.get("FAULT_PLANS") or 16)
+PLANS = int(os.environ.get("FAULT_PLANS") or 24)
 SEED = int(os.environ.get("FAULT_SEED") or datetime.now(UTC).strftime("%Y%m%d"))
-GROUNDS = 2
+GROUNDS = 3
 MOST = 3
 """How many plans are played for each that counts, at most: a fault may miss its call."""
 
