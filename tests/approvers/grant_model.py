@@ -2,8 +2,13 @@
 
 The grant is moved by the product's own functions and table; the world around it is a few fields. Time goes in ticks of
 ten minutes: a lease is one tick, a session two, the TTL one or two. A process may stand still between any two steps,
-for as long as it likes. Calls to the cloud are done and answered, done
-without an answer, applied up to a tick late (a signature is good for five minutes), or never sent.
+for as long as it likes. Calls to the cloud are done and answered, done without an answer, applied up to a tick late (a
+signature is good for five minutes), or never sent.
+
+The right rules are those of `workers` and `approvers.proving`: MINTING is on record first; the cloud's clock is read
+after that, and past `mint_not_after` nothing is minted; a Deny by grant id ends a grant early; it is removed at
+`collect_at`. Not in here: providers made of commands, which cannot end what does not exist yet (`may_be_minting`), and
+clocks that differ, for which `mint_not_after` and `collect_at` leave room that is less than a tick.
 
 The store is what `workers` makes of it: every commit of an attempt needs its claim, a person's commit takes the claim
 away, and what is due is leased again when the lease is over. Nothing here commits in any other way.
@@ -21,7 +26,7 @@ from typing import Literal
 from approvers import grant as grants
 from approvers.errors import IllegalTransition
 from approvers.grant import Grant, GrantState, Plan, Proof, ProofKind
-from approvers.proving import proof_wanted, prove_at, revoke_wanted
+from approvers.proving import mint_not_after, proof_wanted, prove_at, revoke_wanted
 
 S = GrantState
 TICK = timedelta(minutes=10)
@@ -43,7 +48,7 @@ class Rules:
     revoke_by: Literal["grant id", "issue time"] = "grant id"
     keep_deny: bool = True
     stamp_in_time: bool = True
-    """Whether a mint that reads the cloud's clock more than a lease after its claim is given up."""
+    """Whether a mint is given up that reads the cloud's clock past `mint_not_after`."""
     ttl: int = 1
     ends_early: bool = True
 
@@ -66,7 +71,7 @@ class Worker:
     carries: Session | None = None
     denied: bool = False
     stamp: int = 0
-    """What the cloud's clock showed when the mint asked for it."""
+    """When it was claimed; once the mint has read it, what the cloud's clock showed."""
 
 
 class Held:
@@ -211,7 +216,7 @@ def _work(world: World, place: int, worker: Worker, rules: Rules) -> Iterator[tu
     match worker.does:
         case "look":
             yield from _look(world, place, worker, rules)
-        case "stamp" if rules.stamp_in_time and world.tick > worker.stamp + LEASE:
+        case "stamp" if rules.stamp_in_time and _at(world.tick) > _mint_not_after(worker.stamp):
             yield "comes too late to mint", then("say not sent")
         case "stamp":
             yield "reads the cloud's clock", then("assume", stamp=world.tick)
@@ -423,6 +428,11 @@ def _held(grant: Grant) -> Held:
 @functools.cache
 def _claim(grant: Grant, tick: int) -> Grant:
     return grants.claim(grant, _at(tick), (LEASE + SESSION) * TICK)
+
+
+@functools.cache
+def _mint_not_after(claimed: int) -> datetime:
+    return mint_not_after(_claim(_fresh(Rules()), claimed), LEASE * TICK)
 
 
 @functools.cache

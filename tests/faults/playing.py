@@ -147,10 +147,9 @@ class Player:
         for hand in hands:
             if self._aws.remove_deny(grant_of(request)):
                 played.met.append((hand, self._of.state(request)))
-            else:
+                self._see_put_back(played, grant_of(request))
+            else:  # none was written: it ended before anything was issued
                 played.missed.append(hand)
-        if hands:
-            self._see_put_back(played, grant_of(request))
         if any(fault.stage == "gone" and fault.kind != "hand" for fault in plan.faults):
             self._of.clocks.jump(COLLECTED_AFTER_SECONDS)
 

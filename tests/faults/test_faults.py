@@ -29,7 +29,7 @@ def test_no_credential_outlives_its_grant_whatever_goes_wrong(tmp_path: Path, sh
     def enough(so_far: Report) -> bool:
         return len(so_far.counted) >= PLANS or so_far.played >= MOST * PLANS
 
-    report = run(tmp_path, plans(SEED), enough=enough, grounds=GROUNDS, size=PLANS // GROUNDS)
+    report = run(tmp_path, plans(SEED), enough=enough, grounds=GROUNDS, size=PLANS // 2)
     show(f"seed {SEED}; again: python -m tests.faults --seed {SEED} [--only HASH]")
     for line in report.lines():
         show(line)
