@@ -198,7 +198,7 @@ async def test_the_same_policy_differs_in_nothing_and_a_moved_threshold_in_exact
 async def the_present_changes(town: Town) -> None:
     """Let half a year pass, give the account and the groups to others, and forget what was counted."""
     town.time += timedelta(days=180)
-    roster = edited(ROSTER_TEXT, 'environment = "prod"', 'environment = "dev"')
+    roster = edited(ROSTER_TEXT, '0"\nenvironment = "prod"', '0"\nenvironment = "dev"')
     roster = edited(roster, 'people = ["dana", "robin", "alex", "kim"]', 'people = ["alex", "kim"]')
     await apply(town.store.records, policy=None, roster=roster, by="user:kim", why="everything is new")
     memory = town.store.records

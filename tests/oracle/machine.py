@@ -262,7 +262,7 @@ class Machine(Comparing, RuleBasedStateMachine):
 
     def _pass(self, minutes: int) -> None:
         self.stage.steps += 1
-        self.town.time += timedelta(minutes=minutes)
+        self.run(self.town.passes(timedelta(minutes=minutes)))
         self.world["now"] = self.town.time
 
     # ---- workers, clock, callers

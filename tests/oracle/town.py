@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 
 from approvers.faults import ConfigError
+from approvers.lifetime import Hearing
 from bot.app import build_app
 from countersign.ops.manifest import manifest
 from tests.oracle.files import PEOPLE, Dict, policy_text, roster_text
@@ -28,7 +29,9 @@ from workers.clock.waiting import Waiting
 from workers.config import load
 from workers.leasing import advance
 from workers.policies import apply
+from workers.stores import layout
 from workers.stores.memory import memory_store
+from workers.stores.port import Commit, Snapshot, transact
 from workers.tools import Tools
 from workers.vault import seal_credential
 
@@ -113,6 +116,16 @@ class Town:
         if not first:
             await self.web.deps.policies.refresh()
         return True
+
+    async def passes(self, time: timedelta) -> None:
+        """Let time pass, with the web process there to hear callers all the while: a jump is no outage of it."""
+        self.time += time
+
+        def step(seen: Snapshot) -> tuple[Commit | None, None]:
+            heard, version = Hearing(since=START, until=seen.now), seen.records[layout.HEARING].version
+            return layout.commit(seen.now, layout.put(layout.HEARING, version, heard.model_dump_json())), None
+
+        await transact(self.store.records, [layout.HEARING], step)
 
     # ---- asking and looking
 
