@@ -19,7 +19,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "callers.md").read_text()
 TEXT = " ".join(PAGE.split())
 
 
-async def test_the_python_example_asks_beats_collects_and_releases(world: IntakeWorld, client, capsys):
+async def test_the_python_example_asks_for_a_heartbeat_collects_and_releases(world: IntakeWorld, client, capsys):
     [example] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     names: dict = {}
     exec(compile(example, "docs/callers.md", "exec"), names)
@@ -30,7 +30,7 @@ async def test_the_python_example_asks_beats_collects_and_releases(world: Intake
     assert ended == "False"
     [asked] = [body for body in world.bodies if body.get("action")]
     assert (asked["heartbeat_seconds"], asked["ttl_seconds"]) == (60, 900)
-    for end in ("/heartbeat", "/credential", "/release"):
+    for end in ("/credential", "/release"):  # its work is over before the first beat is due to have arrived
         assert any(call.endswith(end) for call in world.calls), end
 
 
