@@ -1,6 +1,7 @@
 """Three planted bugs are found: a Deny written before its record, one collected early, and no reconciler.
 
-Each is played by the few plans of one seed whose faults meet it. `make faults` finds them among all plans, unchosen.
+Each is played by the few plans of one seed whose faults meet it: one of them in a run, another each day, with
+`PLANTED=all` all three. `make faults` finds them among all plans, unchosen.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tests.faults.clocks import LIBRARY, MISSING
 from tests.faults.plans import Plan, plans
 from tests.faults.planting import named
 from tests.faults.rounds import Report, run
+from tests.thirds import chosen, played
 
 SEED, AMONG, SIZE = 1, 200, 2
 MEETING: dict[str, Callable[[Plan], bool]] = {
@@ -30,7 +32,7 @@ def meeting(wanted: Callable[[Plan], bool]) -> Iterator[Plan]:
 
 @pytest.mark.skipif(LIBRARY is None, reason=MISSING)
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("bug", MEETING)
+@pytest.mark.parametrize("bug", played(list(MEETING), chosen("PLANTED")))
 def test_a_planted_bug_is_found(bug: str, tmp_path: Path, show: Callable[[str], None]) -> None:
     def found(so_far: Report) -> bool:
         return bool(named(bug, so_far.verdict.wrong))
