@@ -31,13 +31,13 @@ demo: $(VENV)/.demo
 	$(BIN)/countersign demo $(if $(ONCE),--once) $(if $(SLACK),--slack) $(if $(CHANNEL),--slack-channel $(CHANNEL)) \
 		$(if $(PLAY),--slack-as "$(PLAY)") $(DEMO)
 
-# The story runs by itself, two files at a time: it kills real processes and reads clocks.
+# The story runs by itself, a few files at a time: it kills real processes, reads clocks, and mostly waits.
 test: lint
 ifdef TESTS
 	$(BIN)/pytest $(TESTS)
 else
 	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --ignore=tests/story --ignore=tests/faults
-	$(BIN)/pytest --numprocesses=2 --dist=loadfile tests/story tests/faults
+	$(BIN)/pytest --numprocesses=3 --dist=loadfile tests/story tests/faults
 endif
 
 kills: $(VENV)/.dev

@@ -1,4 +1,4 @@
-"""Run every bench once, very small, so that none of them rots. Their figures mean nothing here."""
+"""Run the benches once, very small, so that none rots: a third, or `BENCHES=all`. Their figures mean nothing here."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from bench import __main__ as everything
 from bench import due, ends, growth, intake, memory, mint, revoke, revoke_all, rules, simulate, slack, teams
 from bench.live import ground
 from bench.stage import at, table, valkey
+from tests.thirds import chosen, played
 
 
-def test_intake(capsys: pytest.CaptureFixture[str]):
+def run_intake(capsys: pytest.CaptureFixture[str]) -> None:
     intake.main(["--asks", "64", "--rounds", "1"])
     assert "| **ratio** |" in capsys.readouterr().out
 
 
-def test_mint(capsys: pytest.CaptureFixture[str]):
+def run_mint(capsys: pytest.CaptureFixture[str]) -> None:
     mint.main(["--mints", "2"])
     rows = capsys.readouterr().out.splitlines()
     assert [row.split(" | ")[0] for row in rows[2:]] == [
@@ -32,7 +33,7 @@ def test_mint(capsys: pytest.CaptureFixture[str]):
     ]
 
 
-def test_due():
+def run_due(capsys: pytest.CaptureFixture[str]) -> None:
     async def both(url: str, other: str, out: Path) -> list[due.Late]:
         brief = {"starting": timedelta(seconds=5), "patience_seconds": 3}
         return await asyncio.gather(
@@ -47,7 +48,7 @@ def test_due():
     assert all(-0.5 < late < 30 for late in [*ours.ended, *rq.ended])
 
 
-def test_the_ends():
+def run_the_ends(capsys: pytest.CaptureFixture[str]) -> None:
     """Revocations one by one, all at once, and ends by time: side by side, for each mostly waits for its processes."""
 
     def one_by_one() -> tuple[list[float], list[float]]:
@@ -74,21 +75,21 @@ def test_the_ends():
     assert all(-0.5 < one < 30 for one in [*late.ended, *late.proven])
 
 
-def test_memory():
+def run_memory(capsys: pytest.CaptureFixture[str]) -> None:
     with valkey() as (server, _):
         waiting, finished = asyncio.run(memory.measure(server.url, 20))
     assert 1_000 < waiting[1] < finished[1]
     assert finished[2]["grant"] > waiting[2].get("grant", 0) == 0
 
 
-def test_growth():
+def run_growth(capsys: pytest.CaptureFixture[str]) -> None:
     with valkey() as (one, _), valkey() as (other, _):
         small, large = asyncio.run(growth.measure([one.url, other.url], (10, 200), 5))
     assert (small.size, large.size) == (15, 205)
     assert len(small.took) == len(large.took) == 5
 
 
-def test_slack(capsys: pytest.CaptureFixture[str]):
+def run_slack(capsys: pytest.CaptureFixture[str]) -> None:
     slack.main(["--clicks", "2", "--bursts", "1"])
     printed = capsys.readouterr().out.split("\n\n")[:-1]
     assert [one.splitlines()[0].split(" | ")[0] for one in printed] == [
@@ -100,7 +101,7 @@ def test_slack(capsys: pytest.CaptureFixture[str]):
     assert all("| **ratio** to floor: " in one for one in printed)
 
 
-def test_teams(capsys: pytest.CaptureFixture[str]):
+def run_teams(capsys: pytest.CaptureFixture[str]) -> None:
     teams.main(["--asks", "1", "--flood", "20", "--seconds", "5"])
     quick, slow, flood, lag, _ = capsys.readouterr().out.split("\n\n")
     assert all("| **ratio** to floor: the bare post |" in one for one in (quick, slow))
@@ -109,18 +110,38 @@ def test_teams(capsys: pytest.CaptureFixture[str]):
     assert "| /healthz, while the asks came |" in lag
 
 
-def test_simulate(capsys: pytest.CaptureFixture[str]):
+def run_simulate(capsys: pytest.CaptureFixture[str]) -> None:
     simulate.main(["--asks", "300", "--rounds", "1"])
     rows = [row.split(" | ") for row in capsys.readouterr().out.splitlines()]
     assert [len(row) for row in rows[2:]] == [7, 7, 7]
     assert all(int(row[2].replace(",", "")) > 0 for row in rows[2:])
 
 
-def test_rules(capsys: pytest.CaptureFixture[str]):
+def run_rules(capsys: pytest.CaptureFixture[str]) -> None:
     assert rules.main(["--asks", "60", "--rounds", "1"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("agree on effect and deciding rules") == 2
     assert printed.count("| Countersign | ") == printed.count("| CEL in Rust, with its input | ") == 2
+
+
+BENCHES = {
+    "ends": run_the_ends,
+    "slack": run_slack,
+    "due": run_due,
+    "rules": run_rules,
+    "intake": run_intake,
+    "teams": run_teams,
+    "mint": run_mint,
+    "simulate": run_simulate,
+    "growth": run_growth,
+    "memory": run_memory,
+}
+"""What is run, the longest first, so that the thirds take about as long as each other."""
+
+
+@pytest.mark.parametrize("name", played(list(BENCHES), chosen("BENCHES")))
+def test_a_bench_runs(name: str, capsys: pytest.CaptureFixture[str]):
+    BENCHES[name](capsys)
 
 
 def test_everything_is_listed_and_each_can_be_run_alone(capfd: pytest.CaptureFixture[str]):

@@ -16,7 +16,7 @@ from tests.faults.clocks import LIBRARY, MISSING
 from tests.faults.plans import plans
 from tests.faults.rounds import Report, run
 
-PLANS = int(os.environ.get("FAULT_PLANS") or 24)
+PLANS = int(os.environ.get("FAULT_PLANS") or 12)
 SEED = int(os.environ.get("FAULT_SEED") or datetime.now(UTC).strftime("%Y%m%d"))
 GROUNDS = 3
 MOST = 3
