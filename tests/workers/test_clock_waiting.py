@@ -159,7 +159,7 @@ async def test_rules_that_change_have_everything_that_waits_looked_at(world: Wat
     await world.cards(view, SHOWN)
     clock = Clock(world.store, Queue("redis://127.0.0.1:1/0", job_seconds=9), timedelta(seconds=20), world.alerts)
     await apply(world.store.records, policy=ONE_SEAT, roster=ONLY_DANA, by="user:kim", why="all others left")
-    await clock.recall()
+    await clock.recall(layout.WAITING, layout.request_key)
     await clock.attend()
     await clock.leave()
     assert world.alerts.keys == ["group.empty:sre"]

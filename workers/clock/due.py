@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from approvers.errors import CountersignError
+from approvers.times import gone_back
 from workers import logs
 from workers.alerts import Alerts
 from workers.clock.owing import Owing
@@ -29,8 +30,8 @@ RECOVERY_SECONDS = 0.2
 FOLLOW_EVERY = timedelta(seconds=5)
 RULES = (layout.POLICY, layout.ROSTER)
 PAGE = 200
-MOST_WAITING = 10_000
-"""How many requests that wait are looked at when the rules have changed."""
+MOST_RECALLED = 10_000
+"""How many requests that wait, or grants, are made due at once, after a change of the rules or a step of the clock."""
 _log = logs.get_logger(__name__)
 
 
@@ -43,6 +44,7 @@ class Clock:
         self._waiting = Waiting(store, self._policies, alerts)
         self._owing = Owing(store, alerts)
         self._rules: tuple[int, ...] | None = None
+        self._latest: datetime | None = None
 
     async def run(self) -> None:
         """Run every loop; each survives the store's absence."""
@@ -83,7 +85,7 @@ class Clock:
         await self._refresh()
         rules = tuple(self._policies.current.versions[key] for key in RULES) if self._policies.roster else None
         if rules != self._rules:
-            await self.recall()
+            await self.recall(layout.WAITING, layout.request_key)
             self._rules = rules
         await self._store.signals.changed(layout.ROSTER, FOLLOW_EVERY)
 
@@ -93,22 +95,39 @@ class Clock:
         except CountersignError as error:  # as a newer Countersign applied them: time goes on without ladders
             _log.error("clock.no_rules", why=error.detail)
 
-    async def recall(self) -> None:
-        """Make everything that waits due at once: nobody may be left who could answer it, or its ladder is another."""
+    async def recall(self, index: str, key: Callable[[str], str]) -> None:
+        """Make all of an index due at once; who came too early makes itself due again.
+
+        After a change of the rules nobody may be left who could answer what waits, or its ladder is another.
+        """
         after: str | None = None
         seen = 0
-        while seen < MOST_WAITING:
-            page = await self._store.records.members(layout.WAITING, limit=PAGE, after=after)
+        while seen < MOST_RECALLED:
+            page = await self._store.records.members(index, limit=PAGE, after=after)
             if not page:
                 return
             now = await self._store.records.now()
-            await self._store.records.commit(Commit(at=now, due={layout.request_key(one): now for one in page}))
+            await self._store.records.commit(Commit(at=now, due={key(one): now for one in page}))
             after, seen = page[-1], seen + len(page)
 
     async def beat(self) -> None:
-        """Tell that a clock lives; the web process alerts when none does."""
+        """Tell that a clock lives; the web process alerts when none does. Look whether the store's time went back."""
         await self._store.signals.beat("clock")
+        await self.see_time()
         await asyncio.sleep(BEAT_EVERY.total_seconds())
+
+    async def see_time(self) -> None:
+        """Make due at once what was to be done so and so long after a time that turns out to lie ahead.
+
+        Else sweeps and ends under way would stand still for as long as the store's clock was put back.
+        """
+        now, before = await self._store.records.now(), self._latest
+        self._latest = now
+        if before is not None and gone_back(before, now):
+            _log.error("time.went_back", seconds=round((before - now).total_seconds(), 1))
+            await self._start_sweeping()
+            await self.recall(layout.LIVE_INDEX, layout.grant_key)
+            await self.recall(layout.WAITING, layout.request_key)
 
     async def _hand_on(self) -> Handout:
         handout = await self._store.due.claim("worker", most=MOST_AT_ONCE, lease=self._lease)
