@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from approvers.consuming import usable_until
 from approvers.grant import Grant, GrantState
 from approvers.narrowing import parts, smaller
 from approvers.request import Because, Request, RequestState
@@ -19,12 +20,17 @@ SETTLED = frozenset({GrantState.ACTIVE, GrantState.REVOKING, GrantState.REVOKED,
 
 
 def settled(request: Request, grant: Grant | None) -> bool:
-    """Tell whether there is nothing left to wait for: decided, and the grant, if any, past MINTING."""
+    """Tell whether there is nothing left to wait for: decided, and the grant past MINTING.
+
+    An approval without a grant is settled when its receipt is there: that is its outcome.
+    """
     if request.state is RequestState.PENDING:
         return False
-    return request.plan is None or request.state is not RequestState.APPROVED or (
-        grant is not None and grant.state in SETTLED
-    )  # fmt: skip
+    if request.state is not RequestState.APPROVED:
+        return True
+    if request.plan is None:
+        return request.receipt is not None or request.consumed_at is not None
+    return grant is not None and grant.state in SETTLED
 
 
 def answer(request: Request, grant: Grant | None, version: int) -> dict[str, Any]:
@@ -67,7 +73,18 @@ def answer(request: Request, grant: Grant | None, version: int) -> dict[str, Any
         "after_review": request.after_review.model_dump(mode="json") if request.after_review else None,
         "consumed_at": stamp(request.consumed_at) if request.consumed_at else None,
         "grant": grant_answer(grant) if grant else None,
-        "receipt": None,
+        "receipt": receipt_answer(request),
+    }
+
+
+def receipt_answer(request: Request) -> dict[str, Any] | None:
+    """Return the JSON that reads a receipt; None until the clock has signed it."""
+    if (receipt := request.receipt) is None:
+        return None
+    return {
+        "jws": receipt.jws,
+        "log": {"size": receipt.size, "root": receipt.root},
+        "at": stamp(receipt.at),
     }
 
 
@@ -173,7 +190,8 @@ def _approved(request: Request, grant: Grant | None) -> str:
     if request.plan is None:
         if request.consumed_at:
             return "This approval has been used. Ask again for another action."
-        return f"Approved for exactly this action, once. Consume it with digest {request.action_digest} before you act."
+        until, digest = stamp(usable_until(request)), request.action_digest
+        return f"Approved for exactly this action, once, until {until}. Consume it with digest {digest} before you act."
     match grant.state if grant else None:
         case None | GrantState.PENDING | GrantState.MINTING:
             return f"Approved; the credential is being minted.{_less(request)} Ask again with `wait`."

@@ -119,6 +119,21 @@ class AfterReview(BaseModel):
     overdue_at: Moment | None = None
 
 
+class Receipt(BaseModel):
+    """The signed receipt of the decision (`approvers.receipts`), and the log that it names: size, and root in hex.
+
+    `key`: the id of the key that signed it; `at`: when that was.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at: Moment
+    jws: str
+    key: str
+    root: str
+    size: int
+
+
 class Request(BaseModel):
     """One request, as stored: what was asked, what policy said about which facts, and who answered.
 
@@ -161,6 +176,10 @@ class Request(BaseModel):
     """Which groups (first) may take the seats of which others by now, as the levels reached have it (`may_fill`)."""
     alerted_at: Moment | None = None
     """Since when it is on a level that on-call is told of."""
+    receipt: Receipt | None = None
+    """The decision's receipt; None until the clock has signed it."""
+    card: str = ""
+    """The digest of the card whose text is on record; empty until somebody has answered."""
 
     @property
     def human_decision(self) -> bool:
@@ -273,27 +292,6 @@ def cancel(request: Request, now: datetime, by: str, groups: frozenset[str] = fr
     if not own & {request.principal, request.action.actor.on_behalf_of, *request.facts.owners}:
         raise Forbidden("Only the caller that asked, the human it asked for, or its owner can withdraw this request.")
     return request.moved("cancel", S.CANCELLED, because=Because.WITHDRAWN, decided_at=now, decided_by=by)
-
-
-def consume(request: Request, now: datetime, by: str, digest: str) -> Request:
-    """Settle an approved action once: the executor names the digest of what it is about to do."""
-    if by != request.principal:
-        raise Forbidden("Only the caller that asked can consume this approval.")
-    if request.plan is not None:
-        raise Forbidden("This approval opened a grant; its credential is the outcome.", code="has_grant")
-    if request.state is not S.APPROVED:
-        raise Forbidden(f"{request.handle} is {request.state}, not APPROVED: do not act.", code="not_approved")
-    if request.consumed_at is not None:
-        raise AlreadyDecided(
-            f"{request.handle} was consumed at {stamp(request.consumed_at)}; one approval, one action."
-        )
-    if digest != request.action_digest:
-        raise Forbidden(
-            f"The digest is not that of what was approved ({request.action_digest}): do not act.",
-            code="other_action",
-            field="action_digest",
-        )
-    return request.model_copy(update={"consumed_at": now})
 
 
 def told(request: Request) -> str:

@@ -27,6 +27,7 @@ from bot.identity import ApiKey, Identity, Scope
 from bot.reading import Reader
 from countersign.ops.valkey import Server, embedded_valkey
 from tests.worlds.processes import Process, start
+from tests.worlds.signing import CLOCK_ENV
 from workers.alerts import LogAlerts
 from workers.lanes import Lane, Lanes
 from workers.leasing import advance
@@ -103,7 +104,7 @@ def start_worker(url: str, out: Path, name: str = "worker", **env: str) -> Proce
 
 def start_clock(url: str, out: Path) -> Process:
     """Start a real clock. It says `clock.started` when it runs."""
-    return start("workers.clock", _common(url), out, name="clock")
+    return start("workers.clock", {**CLOCK_ENV, **_common(url)}, out, name="clock")
 
 
 def _common(url: str) -> dict[str, str]:

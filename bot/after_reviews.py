@@ -69,6 +69,8 @@ def _taken(book: Rulebook, who: Identity, seen: Snapshot, after: Request, found:
         "late": review.overdue_at is not None or seen.now >= review.due_at,
         "groups": groups_of(book, who.principal, found),
         "seen_in": dict(found.seen),
+        "policy_sha256": book.policy_sha256,
+        "roster_sha256": book.roster_sha256,
     }
     return layout.commit(
         seen.now,

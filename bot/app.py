@@ -13,7 +13,18 @@ from aiohttp import web
 from pydantic_core import to_json
 
 from approvers.errors import CountersignError
-from bot import activities, health, intake, intake_audit, intake_grants, intake_policy, intake_stops, problems
+from bot import (
+    activities,
+    health,
+    intake,
+    intake_audit,
+    intake_grants,
+    intake_policy,
+    intake_reports,
+    intake_search,
+    intake_stops,
+    problems,
+)
 from bot.access import AccessLog
 from bot.activities import IntakeActivity
 from bot.behind import Behind
@@ -25,6 +36,8 @@ from bot.intake import Intake
 from bot.intake_audit import IntakeAudit
 from bot.intake_grants import IntakeGrants
 from bot.intake_policy import IntakePolicy
+from bot.intake_reports import IntakeReports
+from bot.intake_search import IntakeSearch
 from bot.intake_stops import IntakeStops
 from bot.keeping import kept_up
 from bot.notifier import Listener, LogListener, Notifier
@@ -88,6 +101,8 @@ def api_routes(deps: Deps, described: Health) -> Sequence[Route]:
         *activities.routes(IntakeActivity(deps.store.records, asked)),
         *intake_stops.routes(IntakeStops(deps)),
         *intake_audit.routes(IntakeAudit(deps, asked)),
+        *intake_search.routes(IntakeSearch(deps)),
+        *intake_reports.routes(IntakeReports(deps)),
         *intake_policy.routes(IntakePolicy(deps, asked)),
         *health.routes(described),
     )

@@ -97,7 +97,7 @@ class Asking:
         request = extending.marked(watching.begun(book.policy, breaking.marked(book, request)))
         folds = layout.folds(request) if _too_often(book, facts, ruling) else NOTHING
         parts = (history.part(request), folds, breaking.part(request), extending.part)
-        return request, submitted(book, who, request, key, body, *parts)
+        return request, submitted(book, who, request, key, body, *parts, seen_in=breaking.seen)
 
     def turn(self, principal: str) -> AbstractAsyncContextManager[None]:
         """Return what to hold from `prepare` until the commit's answer."""
@@ -182,4 +182,6 @@ def opened(who: Identity, action: Action, *, planned: Plan | None, facts: Facts,
         extended=None,
         fill_in=(),
         alerted_at=None,
+        receipt=None,
+        card="",
     )

@@ -30,7 +30,7 @@ BATCH = 20
 LAST_SECONDS = 3.0
 """How long what is being told may take to end when the process stops."""
 NO_NEWS = frozenset({"request.submitted", "request.escalated", "request.reminded", "request.consumed",
-                     "request.reruled", "review.recorded", "card.refresh",
+                     "request.receipted", "request.reruled", "review.recorded", "card.refresh",
                      "grant.claimed", "grant.collected", "grant.ending_soon", "grant.extended"})  # fmt: skip
 """Events after which there is nothing new to tell; many of them need not be read for that."""
 _log = logs.get_logger(__name__)

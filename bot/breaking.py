@@ -7,7 +7,8 @@ its version, so that two uses at once cannot both slip under the policy's limit.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -19,7 +20,7 @@ from approvers.request import AfterReview, Because, Request
 from approvers.seating import not_known
 from approvers.times import stamp
 from approvers.upgrades import read
-from bot.directory import Directory
+from bot.directory import Directory, Membership
 from bot.identity import Identity
 from workers.policies import Rulebook
 from workers.stores import layout
@@ -50,13 +51,14 @@ def owed_in(record: Versioned) -> Owed:
 
 @dataclass(frozen=True)
 class Broken:
-    """What was looked up for one ask; for one without break-glass: nothing."""
+    """What was looked up for one ask; for one without break-glass: nothing. `seen`: outside groups, for the record."""
 
     groups: tuple[str, ...] = ()
     owed: int = 0
     who: Identity | None = None
     record: Owed = NONE
     version: int = 0
+    seen: Mapping[str, Any] = field(default_factory=dict)
 
     def marked(self, book: Rulebook, request: Request) -> Request:
         """Return the request with the after-review that it owes, where break-glass granted it."""
@@ -112,19 +114,20 @@ class Breaking:
         key = layout.owed_key(who.principal)
         record = (await self._records.read([key])).records[key]
         owed = owed_in(record)
-        groups = await self._groups(book, who.principal)
-        return Broken(groups, len(owed.requests), who, owed, record.version)
+        found = await self._directory.membership(who.principal, book.roster.groups)
+        groups = _groups(book, who.principal, found)
+        return Broken(groups, len(owed.requests), who, owed, record.version, found.seen)
 
-    async def _groups(self, book: Rulebook, person: str) -> tuple[str, ...]:
-        """Return every group of the person, those kept elsewhere included; one that is silent is left out if it may."""
-        found = await self._directory.membership(person, book.roster.groups)
-        groups = book.roster.groups_of(person) | found.groups
-        open_to = _open_to(book.policy)
-        entitled = person in open_to or any(f"group:{group}" in open_to for group in groups)
-        silent = {group: why for group, why in found.unknown.items() if f"group:{group}" in open_to}
-        if silent and not entitled:
-            raise not_known(silent)
-        return tuple(sorted(groups))
+
+def _groups(book: Rulebook, person: str, found: Membership) -> tuple[str, ...]:
+    """Return every group of the person, those kept elsewhere included; one that is silent is left out if it may."""
+    groups = book.roster.groups_of(person) | found.groups
+    open_to = _open_to(book.policy)
+    entitled = person in open_to or any(f"group:{group}" in open_to for group in groups)
+    silent = {group: why for group, why in found.unknown.items() if f"group:{group}" in open_to}
+    if silent and not entitled:
+        raise not_known(silent)
+    return tuple(sorted(groups))
 
 
 def _open_to(policy: Policy) -> frozenset[str]:

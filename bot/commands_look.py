@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from approvers.audit import check_chain
 from approvers.card import render
 from approvers.request import RequestState
+from approvers.storytelling import in_short
 from bot import commands_rows as rows
 from bot.commands_why import why
 from bot.commands_words import identifier
@@ -13,7 +13,7 @@ from bot.identity import Identity
 from bot.mine import sort_out
 from bot.reading import NotFound, View
 from bot.replies import Choice, Reply
-from bot.telling import tell
+from bot.stories import story_of
 
 MAX_RECORDS = 25
 """Records told in one answer, the newest; the console has all."""
@@ -61,12 +61,13 @@ class Looking:
         if not identifier(rest):
             return await self.pick("audit", who)
         view = await self.find(who, rest)
-        bodies = await self._deps.store.log.chain(view.request.id)
-        earlier = len(bodies) - MAX_RECORDS
-        lines = [f"… {earlier} earlier ones are in the console"] if earlier > 0 else []
-        lines += [tell(body).text for body in bodies[-MAX_RECORDS:]]
-        title = f"{view.request.handle}: {_chain(view.request.id, bodies)}"
-        return Reply(title, lines=(f"{view.request.submitted_at:%d %b %Y}, UTC", *lines), link=self.page(view))
+        told = await story_of(self._deps.store.log, view.request)
+        day = f"{view.request.submitted_at:%d %b %Y}, UTC"
+        count = len(told.records)
+        whole = f"{count} record{'' if count == 1 else 's'}, the chain is whole"
+        title = f"{view.request.handle}: {f'THE CHAIN IS BROKEN: {told.fault}' if told.fault else whole}"
+        lines = [line for line in in_short(told.story, MAX_RECORDS) if line != told.chain]
+        return Reply(title, lines=(day, *lines), link=self.page(view))
 
     async def active(self, _who: Identity, rest: str) -> Reply:
         """Return what is live, with its end; of one actor, or of all and then a picker of actors."""
@@ -115,12 +116,3 @@ class Looking:
 
 def _actors(actors: list[str]) -> tuple[Choice, ...]:
     return tuple(Choice(actor, f"active {actor}") for actor in actors[:100])
-
-
-def _chain(request: str, bodies: list[bytes]) -> str:
-    """Say whether the records are one chain."""
-    try:
-        check_chain(request, bodies)
-    except ValueError as error:
-        return f"THE CHAIN IS BROKEN: {error}"
-    return f"{len(bodies)} record{'' if len(bodies) == 1 else 's'}, the chain is whole"

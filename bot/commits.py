@@ -13,12 +13,14 @@ from typing import Any
 from approvers import request as requests
 from approvers import watching
 from approvers.audit import By, Draft
+from approvers.card_shown import text_of
 from approvers.errors import CountersignError
 from approvers.facts import Facts
 from approvers.history import decided, read_known, write_known
 from approvers.narrowing import Narrow, parts
 from approvers.request import Request, RequestState
 from approvers.ruling import Ruling
+from approvers.seating import Standing
 from approvers.times import stamp
 from bot import reviewers
 from bot.identity import Identity
@@ -61,8 +63,21 @@ class Reruled:
 
 
 @dataclass(frozen=True)
+class Stood:
+    """What an answer that counts was given on: the request before it, with its card's digest, and who the person was.
+
+    `groups` are the person's own, as looked up; `standing` says for whom else they could answer.
+    """
+
+    before: Request
+    card: str
+    groups: tuple[str, ...]
+    standing: Standing
+
+
+@dataclass(frozen=True)
 class Answered:
-    """What an answer came to: the request after it.
+    """What an answer came to: the request after it, and what it was given on, where it counts.
 
     `reruled`: policy asks for more than when it was pinned. With an `error` that alone is stored, and the answer does
     not count.
@@ -71,14 +86,22 @@ class Answered:
     after: Request
     reruled: Reruled | None = None
     error: CountersignError | None = None
+    stood: Stood | None = None
 
 
 def submitted(
-    book: Rulebook, who: Identity, request: Request, key: str, body: str, *more: layout.Part
-) -> Commit:  # fmt: skip
+    book: Rulebook,
+    who: Identity,
+    request: Request,
+    key: str,
+    body: str,
+    *more: layout.Part,
+    seen_in: Mapping[str, Any] = NOTHING,
+) -> Commit:
     """Return the commit that stores an ask with policy's answer to it: request, records, events, due times, names.
 
-    `more` are parts of those who were asked about the ask, such as its principal's history.
+    `more` are parts of those who were asked about the ask, such as its principal's history; `seen_in` the outside
+    groups that were looked at for the asker.
     """
     at = request.submitted_at
     asked = {
@@ -91,6 +114,7 @@ def submitted(
         "roster_sha256": book.roster_sha256,
         "ruling": request.ruling,
         **({"proof": dict(who.claims)} if who.claims else {}),
+        **({"seen_in": dict(seen_in)} if seen_in else {}),
     }
     drafts = [Draft(request.id, "request.submitted", who.by, who.via, asked)]
     events = [layout.event("request.submitted", at, request=request.id)]
@@ -136,9 +160,11 @@ def reviewed(
     record = seen.records[layout.request_key(after.id)]
     last = after.reviews[-1]
     told = {"verdict": last.verdict, "reason": last.reason, "groups": list(last.groups), "shown": click.shown,
-            "lent_by": last.lent_by, "seen_in": dict(seen_in)}  # fmt: skip
-    if last.verdict == "approve":
-        told |= {"policy_sha256": book.policy_sha256} | ({"raised": list(last.raised)} if last.raised else {})
+            "lent_by": last.lent_by, "seen_in": dict(seen_in), "policy_sha256": book.policy_sha256,
+            "roster_sha256": book.roster_sha256}  # fmt: skip
+    told |= {"raised": list(last.raised)} if last.raised else {}
+    told |= {"proof": dict(click.who.claims)} if click.who.claims else {}
+    told |= _stood(answered.stood) if answered.stood else {}
     smaller = _smaller(after)
     drafts = [Draft(after.id, "review.recorded", click.who.by, click.who.via, told | smaller)]
     if smaller:
@@ -199,6 +225,17 @@ def _reruled(book: Rulebook, new: Reruled, seen: Snapshot, *, waits: bool) -> la
     }
 
 
+def _stood(stood: Stood) -> dict[str, Any]:
+    """Return what the record of an answer says of what it was given on: the card, its text once, who the person was."""
+    text = {} if stood.before.card == stood.card else {"text": text_of(stood.before)}
+    return {
+        "card": {"digest": stood.card, **text},
+        "own_groups": list(stood.groups),
+        "lenders": {name: sorted(groups) for name, groups in sorted(stood.standing.lenders.items())},
+        "fill_in": [list(pair) for pair in stood.standing.fill_in],
+    }
+
+
 def _smaller(after: Request) -> dict[str, Any]:
     """Return what the last review made smaller, as its record says it; nothing where it took the plan as it was."""
     made, plan, last = after.narrowed, after.plan, after.reviews[-1]
@@ -251,7 +288,8 @@ def _not_counted(error: CountersignError, draft: Draft) -> layout.Part:
 def granted(request: Request, at: datetime, by: By) -> layout.Part:
     """Return the part of a commit that opens the grant of an approved request."""
     grant = requests.open_grant(request, at)
-    told = {"grant": grant.id, "plan": grant.plan.model_dump(mode="json"), "approved_by": list(grant.approved_by)}
+    told = {"grant": grant.id, "plan": grant.plan, "approved_by": list(grant.approved_by),
+            "mint_by": stamp(grant.mint_by)}  # fmt: skip
     draft = Draft(request.id, "grant.opened", by, "desk", told)
     return {**layout.grant_opened(grant), "drafts": [draft]}
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from approvers import consuming
 from approvers import request as requests
 from approvers.action import Action
 from approvers.audit import By, Draft
@@ -153,12 +154,20 @@ class Desk:
             except Forbidden as refusal:
                 raise (not_known(found.unknown) if found.unknown else refusal) from refusal
 
-        return await self._settle(who, request, "request.cancelled", change)
+        def told(_: Request) -> dict[str, Any]:
+            seen_in = {"seen_in": dict(found.seen)} if found.seen else {}
+            return {"groups": list(groups_of(self._policies.current, who.principal, found)), **seen_in}
+
+        return await self._settle(who, request, "request.cancelled", change, told)
 
     async def consume(self, who: Identity, request: str, digest: str) -> View:
         """Settle an approved action once."""
         return await self._settle(
-            who, request, "request.consumed", lambda one, seen: requests.consume(one, seen.now, who.principal, digest)
+            who,
+            request,
+            "request.consumed",
+            lambda one, seen: consuming.consume(one, seen.now, who.principal, digest),
+            lambda after: {"action_digest": after.action_digest},
         )
 
     async def _reread(self, who: Identity, conflict: Conflict) -> None:
@@ -217,14 +226,20 @@ class Desk:
         return await self._reader.look(request) if found else None
 
     async def _settle(
-        self, who: Identity, request: str, kind: str, change: Callable[[Request, Snapshot], Request]
+        self,
+        who: Identity,
+        request: str,
+        kind: str,
+        change: Callable[[Request, Snapshot], Request],
+        more: Callable[[Request], dict[str, Any]],
     ) -> View:
+        """Commit one move of a request; `more` is what its record says besides the state."""
         key = layout.request_key(request)
 
         def step(seen: Snapshot) -> tuple[Commit | None, None]:
             after = change(self._reader.parse(seen, request), seen)
             part = layout.request_changed(seen.records[key], after, at=seen.now, closed=kind == "request.cancelled")
-            draft = Draft(request, kind, who.by, who.via, {"state": after.state})
+            draft = Draft(request, kind, who.by, who.via, {"state": after.state, **more(after)})
             line = layout.event(kind, seen.now, request=request)
             return layout.commit(
                 seen.now, part, drafts=[draft], events=[line], heads=seen.heads, expects=dict(who.proof)

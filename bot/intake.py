@@ -204,7 +204,8 @@ def _asking(intake: Intake) -> Sequence[Route]:
         _change(intake.cancel, "cancel", "Withdraw a request", EmptyBody, ANY, "forbidden", "already_decided"),
         _change(
             intake.consume, "consume", "Settle an action approval once", ConsumeBody, frozenset({"request"}),
-            "forbidden", "has_grant", "not_approved", "other_action", "already_decided",
+            "forbidden", "has_grant", "not_approved", "other_action", "already_decided", "expired_approval",
+            "not_evaluated",
         ),
     )  # fmt: skip
 

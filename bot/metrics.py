@@ -21,10 +21,13 @@ from prometheus_client.metrics_core import (
     Metric,
 )
 from prometheus_client.registry import Collector
+from pydantic import ValidationError
 
+from workers.stores import layout
 from workers.stores.layout import BUCKETS_MS
-from workers.stores.port import Store, StoreError
+from workers.stores.port import Snapshot, Store, StoreError
 from workers.stores.rooms import RoomSeen, rooms_seen
+from workers.stores.signed import signed_so_far
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 COUNTERS = {
@@ -41,6 +44,7 @@ COUNTERS = {
 }
 HISTOGRAMS = {
     "decision_seconds": "From the ask to its decision.",
+    "receipt_seconds": "From the decision to its signed receipt.",
     "mint_seconds": "From the approval to the live credential.",
     "revoke_seconds": "From the wish to end a credential to the proof that it ended.",
 }
@@ -53,6 +57,14 @@ ROOMS = {
 
 
 @dataclass(frozen=True)
+class Signing:
+    """Hold the size of the newest signed checkpoint, and how old it is."""
+
+    size: int
+    age: timedelta
+
+
+@dataclass(frozen=True)
 class Reading:
     """Hold what was read for one scrape. `counts` is None when the store did not answer."""
 
@@ -61,22 +73,35 @@ class Reading:
     lags: Mapping[str, timedelta] | None = None
     ages: Mapping[str, timedelta] | None = None
     rooms: Mapping[str, RoomSeen] | None = None
+    log_size: int = 0
+    signed: Signing | None = None
 
 
 async def read(store: Store, version: str) -> Reading:
     """Read the counters, lags and heartbeats; an absent store is a reading, too."""
     try:
-        counts, lags, beats, now, (rooms, _) = await asyncio.gather(
+        counts, lags, beats, (rooms, _), size, seen = await asyncio.gather(
             store.signals.counts(),
             store.due.lag(),
             store.signals.beats(),
-            store.records.now(),
             rooms_seen(store.records),
+            store.log.size(),
+            store.records.read([layout.NOTARY]),
         )
     except StoreError:
         return Reading(version)
+    now = seen.now
     ages = {process: max(timedelta(), now - at) for process, at in beats.items()}
-    return Reading(version, counts, {str(lane): lag for lane, lag in lags.items()}, ages, rooms.roles)
+    waits = {str(lane): lag for lane, lag in lags.items()}
+    return Reading(version, counts, waits, ages, rooms.roles, size, _signed(seen))
+
+
+def _signed(seen: Snapshot) -> Signing | None:
+    try:
+        signed = signed_so_far(seen.records[layout.NOTARY])
+    except ValidationError:  # a newer version wrote it; the clock says so
+        return None
+    return Signing(signed.size, max(timedelta(), seen.now - signed.at)) if signed and signed.at else None
 
 
 def render(reading: Reading) -> bytes:
@@ -110,6 +135,7 @@ class _Once(Collector):
             size = reading.counts.get(f"size:{index}", 0)
             yield GaugeMetricFamily(f"countersign_{name}", f"Members of the index {index}.", value=size)
         yield from _rooms(reading.rooms or {})
+        yield from _log(reading)
         yield _ages("due_lag_seconds", "lane", "How long the oldest overdue item has waited.", reading.lags)
         yield _ages("process_beat_age_seconds", "kind", "Since a process of this kind last beat.", reading.ages)
 
@@ -142,6 +168,15 @@ def _rooms(rooms: Mapping[str, RoomSeen]) -> Iterator[Metric]:
         for arn, seen in sorted(rooms.items()):
             family.add_metric([seen.role, arn], seen.denies if name == "denies" else seen.needed)
         yield family
+
+
+def _log(reading: Reading) -> Iterator[Metric]:
+    """Show how long the log is, and how far and how lately it was signed."""
+    yield GaugeMetricFamily("countersign_log_size", "Records in the log.", value=reading.log_size)
+    if reading.signed is not None:
+        size, age = reading.signed.size, reading.signed.age.total_seconds()
+        yield GaugeMetricFamily("countersign_checkpoint_size", "Records under the newest checkpoint.", value=size)
+        yield GaugeMetricFamily("countersign_checkpoint_age_seconds", "Since that was signed.", value=age)
 
 
 def _ages(name: str, label: str, meaning: str, values: Mapping[str, timedelta] | None) -> Metric:

@@ -10,7 +10,7 @@ from approvers import card_after_review as after_words
 from approvers.card_words import outcome, status
 from approvers.grant import Grant, GrantState
 from approvers.lifetime import time_left
-from approvers.request import Request, RequestState
+from approvers.request import Receipt, Request, RequestState
 from approvers.times import spell
 from approvers.waiting import left_at_reminder
 
@@ -32,10 +32,17 @@ def lines(request: Request, grant: Grant | None) -> Iterator[Line]:
     for key, said in (("overdue", after_words.overdue(request)), ("reviewed", after_words.found(request))):
         if said:
             yield Line(key, said)
+    if request.receipt:
+        yield Line("receipt", witnessed(request.receipt))
     if request.consumed_at:
         yield Line("used", f"Used at {request.consumed_at:%H:%M:%S} UTC.")
     if grant:
         yield from _of_its_grant(request, grant)
+
+
+def witnessed(receipt: Receipt) -> str:
+    """Say how long the log was, and its whole root: whoever keeps this message can hold the log to it."""
+    return f"Log {receipt.size:,} · root {receipt.root}"
 
 
 def _of_its_grant(request: Request, grant: Grant) -> Iterator[Line]:

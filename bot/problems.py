@@ -72,6 +72,7 @@ KINDS: Mapping[str, Kind] = {
     "method_not_allowed": Kind(405, "Not with this method"),
     "already_decided": Kind(409, "Somebody was first"),
     "expired": Kind(409, "The time to answer is over"),
+    "expired_approval": Kind(409, "The time to do it is over"),
     "outdated_card": Kind(409, "The card is out of date"),
     "illegal_transition": Kind(409, "There is no such move"),
     "grant_ended": Kind(409, "The grant has ended"),

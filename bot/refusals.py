@@ -1,8 +1,9 @@
 """Record what was refused before it became a request, under `sys`: who tried what, and which rule said no.
 
 An authenticated refusal is a record each. Refusals of strangers are counted: one record per source and minute, at most
-60 a minute over all processes. Nothing of a body is in a record, only the error's own words. Recording never changes
-the answer: what cannot be written within two seconds is logged.
+60 a minute over all processes; what a flood leaves over is a number in the next record. Nothing of a body is in a
+record, only the error's own words. Recording never changes the answer: what cannot be written within two seconds is
+logged.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from approvers.action import NOT_BUILT, Access, Action, Actor
 from approvers.audit import SYSTEM, By, Draft
@@ -23,6 +24,7 @@ from workers import logs
 from workers.stores import layout
 from workers.stores.port import Commit, Records, Snapshot, Step, StoreError, transact
 
+T = TypeVar("T")
 STRANGERS = "refusals:strangers"
 """The record that says which sources have been written down in the present minute."""
 A_MINUTE = 60
@@ -49,6 +51,7 @@ class Refusals:
         self._counted: dict[str, int] = {}
         self._minute = -1
         self._told: set[str] = set()
+        self._others = 0
 
     async def asked(self, who: Identity, kind: str, route: str, told: Told, source: str) -> None:
         """Record that an ask, or another call, of this principal was refused. `kind`: `ask.refused`, `call.refused`."""
@@ -65,7 +68,8 @@ class Refusals:
         """Count a caller without a valid key, and record its source once a minute."""
 
         def told(count: int) -> Draft:
-            data = {"source": source, "failures": count}
+            data: dict[str, str | int] = {"source": source, "failures": count}
+            data |= {"others": self._others} if self._others else {}
             return Draft(SYSTEM, "sign_in.refused", By(None, "api", "unknown"), "api", data)
 
         await self._quietly(self._count(source, told))
@@ -80,23 +84,36 @@ class Refusals:
         await self._quietly(self._count(f"{by.iss} {by.sub}", drafted))
 
     async def _count(self, source: str, drafted: Callable[[int], Draft]) -> None:
-        if len(self._counted) >= REMEMBERED:  # a flood from everywhere: what matters is in the log by now
-            self._counted.clear()
+        if len(self._counted) >= REMEMBERED:  # a flood from everywhere
+            self._sum_up()
         self._counted[source] = self._counted.get(source, 0) + 1
         minute = _minute_of(await self._records.now())
         if minute != self._minute:
             self._minute, self._told = minute, set()
+            if len(self._counted) > A_MINUTE:
+                self._sum_up(but=source)
         if source in self._told or len(self._told) >= A_MINUTE:
             return
         self._told.add(source)
-        count = self._counted.pop(source)
-        await self._write([STRANGERS], lambda seen: (_stranger(seen, source, drafted(count), count), None))
+        draft = drafted(self._counted.pop(source))
+        told = int(draft.data["failures"]) + int(draft.data.get("others", 0))
+        self._others -= int(draft.data.get("others", 0))
+        if not await self._write([STRANGERS], lambda seen: _stranger(seen, source, draft, told)):
+            self._others += told  # another process has written enough for this minute
 
-    async def _write(self, keys: list[str], step: Step[None]) -> None:
+    def _sum_up(self, but: str = "") -> None:
+        """Forget which sources were counted, but for one; not how often."""
+        kept = self._counted.pop(but, 0)
+        self._others += sum(self._counted.values())
+        self._counted.clear()
+        if kept:
+            self._counted[but] = kept
+
+    async def _write(self, keys: list[str], step: Step[T]) -> T:
         async with self._turn:
-            await transact(self._records, keys, step, chains=[SYSTEM])
+            return await transact(self._records, keys, step, chains=[SYSTEM])
 
-    async def _quietly(self, work: Awaitable[None]) -> None:
+    async def _quietly(self, work: Awaitable[object]) -> None:
         try:
             async with asyncio.timeout(PATIENCE.total_seconds()):
                 await work
@@ -106,21 +123,16 @@ class Refusals:
             _log.error("refusal.not_recorded", exc_info=error)
 
 
-def _stranger(seen: Snapshot, source: str, draft: Draft, count: int) -> Commit | None:
-    """Return the commit of one stranger's record, unless this minute has it, or enough, already."""
+def _stranger(seen: Snapshot, source: str, draft: Draft, count: int) -> tuple[Commit | None, bool]:
+    """Return the commit of one stranger's record, and that it is one, unless this minute has it, or enough, already."""
     record, minute = seen.records[STRANGERS], _minute_of(seen.now)
     before: Mapping[str, Any] = json.loads(record.json) if record.version else {}
     sources: list[str] = before["sources"] if before.get("minute") == minute else []
     if source in sources or len(sources) >= A_MINUTE:
-        return None
+        return None, False
     text = json.dumps({"v": 1, "minute": minute, "sources": [*sources, source]})
-    return layout.commit(
-        seen.now,
-        layout.put(STRANGERS, record.version, text),
-        drafts=[draft],
-        heads=seen.heads,
-        counts={"strangers": count},
-    )
+    part = layout.put(STRANGERS, record.version, text)
+    return layout.commit(seen.now, part, drafts=[draft], heads=seen.heads, counts={"strangers": count}), True
 
 
 def _minute_of(moment: datetime) -> int:

@@ -19,7 +19,7 @@ from approvers.reruling import as_now, difference, gone, over_caps, reruled, str
 from approvers.ruling import rule
 from approvers.seating import Standing
 from approvers.watching import ladder_of, may_fill
-from bot.commits import Answered, Click, Reruled
+from bot.commits import Answered, Click, Reruled, Stood
 from bot.directory import Membership
 from workers import logs
 from workers.policies import Rulebook
@@ -122,7 +122,8 @@ def with_answer(book: Rulebook, before: Request, click: Click, found: Membership
         via=click.who.via,
     )
     if answer.verdict == "deny":
-        return Answered(_counted(book, before, click, answer, found))
+        after, stood = _counted(book, before, click, answer, found)
+        return Answered(after, stood=stood)
     if book.frozen is not None and not (book.policy.apply and is_apply(before.facts)):  # which mints nothing
         raise Forbidden(f"Approvals are stopped: {book.frozen}", code="frozen")
     check_open(before, now)
@@ -133,10 +134,10 @@ def with_answer(book: Rulebook, before: Request, click: Click, found: Membership
         review(tried, answer, shown=None, current="", standing=stand(book, tried, who, found, now))
         if (error := _not_now(before, ruled, click, now)) is not None:
             return Answered(ruled, new, error)
-    after = _counted(book, ruled, click, answer, found)
+    after, stood = _counted(book, ruled, click, answer, found)
     if over := over_caps(book.policy, after, facts):
         raise Forbidden(f"This cannot be approved as it stands. {over}")
-    return Answered(after, new)
+    return Answered(after, new, stood=stood)
 
 
 def _tried(before: Request, ruled: Request) -> Request:
@@ -154,13 +155,14 @@ def _not_now(before: Request, ruled: Request, click: Click, now: datetime) -> Co
     return Outdated(f"{what}. Look again, then decide.") if click.shown is not None else None
 
 
-def _counted(book: Rulebook, before: Request, click: Click, answer: Review, found: Membership) -> Request:
-    standing = stand(book, before, answer.reviewer, found, answer.at)
-    after = review(before, answer, shown=click.shown, current=shown_digest(before), standing=standing)
+def _counted(book: Rulebook, before: Request, click: Click, answer: Review, found: Membership) -> tuple[Request, Stood]:
+    """Return the request with the answer in it, and what that was given on. Raises what `review` raises."""
+    standing, card = stand(book, before, answer.reviewer, found, answer.at), shown_digest(before)
+    after = review(before, answer, shown=click.shown, current=card, standing=standing).model_copy(update={"card": card})
     if answer.verdict == "approve" and not click.whole and review_first(before):
         detail = "This one has to be read whole: press Review, and approve there."
         raise Forbidden(detail, code="review_first")
-    return _narrowed(after, click, answer.at)
+    return _narrowed(after, click, answer.at), Stood(before, card, answer.groups, standing)
 
 
 def _narrowed(after: Request, click: Click, now: datetime) -> Request:

@@ -13,6 +13,7 @@ from approvers.action import Action
 from approvers.grant import GrantState, ProofKind
 from approvers.request import Because, RequestState
 from approvers.risk import Point
+from bot.wire_receipt import ReceiptAnswer
 
 Reason = Annotated[str, StringConstraints(max_length=65_536)]
 
@@ -229,7 +230,7 @@ class RequestAnswer(_Answer):
     after_review: AfterReviewAnswer | None
     consumed_at: AwareDatetime | None
     grant: GrantAnswer | None
-    receipt: str | None
+    receipt: Annotated[ReceiptAnswer | None, Field(description="Null until it is signed, moments after the decision.")]
 
 
 class RequestList(_Answer):
@@ -298,12 +299,26 @@ class SealedCredential(_Answer):
 
 
 class AuditAnswer(_Answer):
-    """One chain of records, oldest first; `bodies` are the exact stored bytes, for whoever checks the chain."""
+    """One chain of records, oldest first, with texts in place; `bodies` are the stored bytes, to check the chain by."""
 
     subject: str
     records: list[dict[str, Any]]
     bodies: list[str] | None = Field(default=None, description="Only with `bodies=1`.")
+    texts: dict[str, str] | None = Field(
+        default=None,
+        description="Only with `bodies=1`: by the hash that stands for a text, its salt (64 hex digits) and it.",
+    )
     note: str
+
+
+class CheckpointAnswer(_Answer):
+    """What the whole log was at one size: signed by the clock, for anybody to keep as a witness."""
+
+    note: Annotated[str, Field(description="The signed note: origin, size, root in base64, signatures.")]
+    origin: str
+    size: int
+    root: Annotated[str, Field(description="RFC 6962 root over the stored records, in hex.")]
+    at: AwareDatetime
 
 
 class HealthAnswer(_Answer):

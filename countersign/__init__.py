@@ -47,11 +47,13 @@ if TYPE_CHECKING:
         Freeze,
         Grant,
         Proof,
+        Receipt,
         Request,
         Review,
         Revocation,
         Risk,
     )
+    from countersign.receipts import BadReceipt, ReceiptClaims, digest_of, verify_receipt
 
 __all__ = [
     "Access",
@@ -61,6 +63,7 @@ __all__ = [
     "Ask",
     "AsyncClient",
     "BadAnswer",
+    "BadReceipt",
     "BadSetting",
     "Cancelled",
     "CannotOpen",
@@ -81,6 +84,8 @@ __all__ = [
     "NotJudged",
     "ProblemError",
     "Proof",
+    "Receipt",
+    "ReceiptClaims",
     "Request",
     "Review",
     "Revocation",
@@ -90,9 +95,11 @@ __all__ = [
     "TooManyRequests",
     "Unauthenticated",
     "Unreachable",
+    "digest_of",
     "key_for",
     "outcome",
     "requires_approval",
+    "verify_receipt",
 ]
 
 _HOMES = {
@@ -132,11 +139,13 @@ _HOMES = {
         "Freeze",
         "Grant",
         "Proof",
+        "Receipt",
         "Request",
         "Review",
         "Revocation",
         "Risk",
     ),
+    "countersign.receipts": ("BadReceipt", "ReceiptClaims", "digest_of", "verify_receipt"),
 }
 """Where each name is at home. It is loaded when asked for: an SDK's helper starts often, and needs none of them."""
 

@@ -19,6 +19,11 @@ def settings(environ: Mapping[str, str] = os.environ, url: str | None = None) ->
     return address, key
 
 
+def verify_key(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the verifier keys that receipts are checked by, or None: then they are not."""
+    return environ.get("COUNTERSIGN_VERIFY_KEY") or None
+
+
 def check_url(url: str) -> str:
     """Return the address without a trailing slash. Raises BadSetting with the remedy."""
     parts = urlsplit(url)

@@ -16,7 +16,8 @@ from approvers.errors import CountersignError
 from countersign.blocking import Client
 from countersign.client import AsyncClient
 from countersign.errors import outcome
-from countersign.models import Ask, Credential
+from countersign.models import Ask, Credential, Request
+from countersign.receipts import BadReceipt, digest_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,6 +47,7 @@ def requires_approval(
     key: Words | None = None,
     parameters: Callable[[Arguments], Mapping[str, Any]] | None = None,
     timeout_seconds: float | None = None,
+    verify_key: str | None = None,
     **fields: Any,
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Let a function, blocking or async, run only once this very call was approved.
@@ -63,15 +65,17 @@ def requires_approval(
         key: the idempotency key (see `key_for`); without it each call asks anew, and giving up withdraws the request.
         parameters: what to send instead of all arguments, where some are secret or not JSON.
         timeout_seconds: how long to wait; left out, until the request is decided or expires.
+        verify_key: Countersign's verifier keys (left out, the client's): without `access`, the function runs only if
+            the receipt is good, and is about these very arguments.
         fields: further fields of `Ask`: environment, ttl_seconds, actor, access, ticket … With `heartbeat_seconds` it
             beats while the function runs; an async function must leave the event loop time for that.
 
-    The decorated function raises `NotApproved` (Denied, Expired, Cancelled …), `ProblemError`, `Unreachable`; then it
-    has not run.
+    The decorated function raises `NotApproved` (Denied, Expired, Cancelled …), `ProblemError`, `Unreachable`,
+    `BadReceipt`; then it has not run.
     """
     if unknown := set(fields) - set(Ask.model_fields):
         raise TypeError(f"requires_approval has no field {', '.join(sorted(unknown))}; see countersign.Ask")
-    recipe = _Recipe(action, resource, reason, key, parameters, timeout_seconds, fields)
+    recipe = _Recipe(action, resource, reason, key, parameters, timeout_seconds, verify_key, fields)
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         if inspect.iscoroutinefunction(function):
@@ -89,6 +93,7 @@ class _Recipe:
     key: Words | None
     parameters: Callable[[Arguments], Mapping[str, Any]] | None
     timeout_seconds: float | None
+    verify_key: str | None
     fields: Mapping[str, Any]
 
     def ask(self, call: Arguments) -> Ask:
@@ -138,6 +143,8 @@ async def _approved(client: AsyncClient, recipe: _Recipe, call: Arguments) -> As
             await _give_up(client, request.id)
         raise
     if request.grant is None:
+        if keys := recipe.verify_key or client.verify_key:
+            await _check_receipt(client, request, ask, keys)
         await client.consume(request)
         yield None
         return
@@ -148,6 +155,13 @@ async def _approved(client: AsyncClient, recipe: _Recipe, call: Arguments) -> As
     finally:
         with suppress(CountersignError):  # it ends by itself at its TTL; the function's own outcome matters more
             await asyncio.shield(client.release(request))
+
+
+async def _check_receipt(client: AsyncClient, request: Request, ask: Ask, keys: str) -> None:
+    """Raise BadReceipt unless it says that this very ask was approved: its digest is computed here, not believed."""
+    said = await client.receipt(request, key=keys)
+    if said.action_digest != digest_of(ask, principal=said.principal, ttl_seconds=said.ttl_seconds):
+        raise BadReceipt("The receipt is about another action; the function did not run.", field="action_digest")
 
 
 async def _give_up(client: AsyncClient, request: str) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from countersign.address import settings
+from countersign.address import settings, verify_key
 from countersign.beating import Beating
 from countersign.client import AsyncClient
 from countersign.models import Grant, Request
@@ -44,8 +44,8 @@ class Client:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ, **options: Any) -> Self:
-        """Make a client from COUNTERSIGN_URL and COUNTERSIGN_API_KEY."""
-        return cls(*settings(environ), **options)
+        """Make a client from COUNTERSIGN_URL, COUNTERSIGN_API_KEY and, where it is set, COUNTERSIGN_VERIFY_KEY."""
+        return cls(*settings(environ), **{"verify_key": verify_key(environ), **options})
 
     def __enter__(self) -> Self:
         return self
@@ -108,6 +108,7 @@ class Client:
     newer = _blocking(AsyncClient.newer)
     cancel = _blocking(AsyncClient.cancel)
     consume = _blocking(AsyncClient.consume)
+    receipt = _blocking(AsyncClient.receipt)
     review = _blocking(AsyncClient.review)
     after_review = _blocking(AsyncClient.after_review)
     credential = _blocking(AsyncClient.credential)
@@ -117,6 +118,9 @@ class Client:
     requests = _blocking(AsyncClient.requests)
     grants = _blocking(AsyncClient.grants)
     audit = _blocking(AsyncClient.audit)
+    evidence = _blocking(AsyncClient.evidence)
+    search = _blocking(AsyncClient.search)
+    access_report = _blocking(AsyncClient.access_report)
     revocations = _blocking(AsyncClient.revocations)
     freeze = _blocking(AsyncClient.freeze)
     unfreeze = _blocking(AsyncClient.unfreeze)

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from approvers.errors import CountersignError
-from countersign.commands import asking, granted, reviewing, stopping
+from countersign.commands import asking, evidence, granted, receipts, reviewing, stopping, verifying
 from countersign.commands.common import Ended, as_json, explain, not_built, put_json, say
 from countersign.errors import OTHER, exit_code_of
 from countersign.run import BEFORE_COMMAND
@@ -30,16 +30,25 @@ OPERATORS = {
     "slack": "Print the Slack app's manifest.",
     "teams": "Package the Teams app.",
 }
-NOT_BUILT = {
-    "receipt": "Verify a receipt.",
+AUDIT = {
+    "export": "Write the whole log to a folder or a locked bucket.",
+    "stream": "Write the log's records to stdout, one line each.",
+    "anchor": "Put the newest signed checkpoint where nobody here can change it.",
+    "erase": "Forget what somebody typed; the records stay whole.",
 }
+"""What operators do below `audit`; callers' and auditors' commands below it need none of the server's libraries."""
+CHECKS = (["receipt", "verify"], ["audit", "verify"])
+"""Commands whose exit code tells "not good" (1) from "not checked" (2), a wrong option included."""
 ANYTHING = {"allow_extra_args": True, "ignore_unknown_options": True}
 INTERRUPTED = 130
 """What typer returns for Ctrl-C; COMMAND's own code comes as `Ended`, so the two cannot be mistaken."""
 
 
-def build(asked: str | None = None) -> typer.Typer:
-    """Return the command line, with the operator command `asked` loaded and the others as names with their help."""
+def build(asked: str | None = None, below: str | None = None) -> typer.Typer:
+    """Return the command line, with the operator command `asked` loaded and the others as names with their help.
+
+    `below` is the word after `audit`, where it is known: only an operator's one loads what operators need.
+    """
     app = typer.Typer(
         name="countersign",
         help="The second signature on what agents and pipelines do.",
@@ -51,25 +60,25 @@ def build(asked: str | None = None) -> typer.Typer:
     app.command("credential-process")(granted.credential_process)
     app.command()(stopping.freeze)
     app.command("after-review")(reviewing.after_review)
-    app.add_typer(_audit(), name="audit")
+    app.add_typer(_audit(loaded=asked == "audit" and (below is None or below in AUDIT)), name="audit")
+    app.add_typer(receipts.app, name="receipt")
+    app.add_typer(evidence.report, name="report")
     for name, words in OPERATORS.items():
         _add_operator(app, name, words, loaded=name == asked)
-    for name, words in NOT_BUILT.items():
-        app.command(name, help=f"{words} (not built yet)", context_settings=ANYTHING)(_refusal(name))
     return app
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    asked = next((word for word in arguments if not word.startswith("-")), None)
+    asked, below = ([word for word in arguments if not word.startswith("-")] + ["", ""])[:2]
     before = BEFORE_COMMAND if asked == "run" else 0
-    sys.exit(_code(arguments or ["--help"], asked, before))
+    sys.exit(_code(arguments or ["--help"], asked, below, before))
 
 
-def _code(arguments: list[str], asked: str | None, before: int) -> int:
+def _code(arguments: list[str], asked: str, below: str, before: int) -> int:
     try:
-        command: Callable[..., Any] = typer.main.get_command(build(asked))
+        command: Callable[..., Any] = typer.main.get_command(build(asked, below))
         returned = command(arguments, prog_name="countersign", standalone_mode=False)
         if returned == INTERRUPTED:
             raise KeyboardInterrupt
@@ -81,22 +90,29 @@ def _code(arguments: list[str], asked: str | None, before: int) -> int:
         return before + exit_code_of(error)
     except typer.TyperException as error:
         say(f"{error.format_message()} (see `{_path(asked)} --help`)")
-        return before + OTHER
+        asked_for = [word for word in arguments if not word.startswith("-")][:2]
+        return before + (receipts.NOT_CHECKED if asked_for in CHECKS else OTHER)
     except (KeyboardInterrupt, typer.Abort):
         say("interrupted")
         return before + OTHER
 
 
-def _path(asked: str | None) -> str:
-    known = {info.name or getattr(info.callback, "__name__", "") for info in build().registered_commands} | {"audit"}
-    return f"countersign {asked}" if asked in known else "countersign"
+def _path(asked: str) -> str:
+    known = {info.name or getattr(info.callback, "__name__", "") for info in build().registered_commands}
+    return f"countersign {asked}" if asked in known | {"audit", "receipt"} else "countersign"
 
 
-def _audit() -> typer.Typer:
-    audit = typer.Typer(help="Show the records of one request.", rich_markup_mode=None)
-    audit.command()(granted.show)
-    for name, words in (("export", "Write the whole log to a folder."), ("verify", "Verify an exported log.")):
-        audit.command(name, help=f"{words} (not built yet)", context_settings=ANYTHING)(_refusal(f"audit {name}"))
+def _audit(*, loaded: bool) -> typer.Typer:
+    """Return the commands below `audit`; those of operators as names with their help, unless `loaded`."""
+    audit = typer.Typer(help="Show, export and verify the records.", rich_markup_mode=None)
+    audit.command()(evidence.show)
+    audit.command()(evidence.search)
+    audit.command("verify")(verifying.command)
+    if loaded:
+        audit.registered_commands += _load("audit").app.registered_commands
+        return audit
+    for name, words in AUDIT.items():
+        audit.command(name, help=words, context_settings=ANYTHING)(_refusal(f"audit {name}"))
     return audit
 
 

@@ -17,10 +17,12 @@ from pydantic import ValidationError
 from approvers.ids import grant_of, request_of
 from approvers.targets import Target
 from countersign import delivery
-from countersign.address import settings
+from countersign.address import settings, verify_key
 from countersign.beating import Beating
 from countersign.errors import BadAnswer, BadSetting, CannotOpen, Conflict
+from countersign.evidence import Evidence
 from countersign.models import Ask, Credential, Freeze, Grant, Request, Revocation
+from countersign.receipts import ReceiptClaims, check_keys, receipt_of
 from countersign.transport import Call, Transport
 
 M = TypeVar("M", Request, Grant, Credential, Freeze, Revocation)
@@ -30,7 +32,7 @@ POLL_SECONDS = 50
 RECEIPT_SECONDS = 5
 
 
-class AsyncClient:
+class AsyncClient(Evidence):
     """Ask, wait, collect, release.
 
     Every method raises `ProblemError` (the server refused), or `Unreachable` / `BadAnswer` (nobody knows).
@@ -43,6 +45,7 @@ class AsyncClient:
         *,
         patience_seconds: float = PATIENCE_SECONDS,
         delivery_key: bytes | None = None,
+        verify_key: str | None = None,
     ) -> None:
         """Check the settings; nothing is opened before the first call.
 
@@ -52,15 +55,17 @@ class AsyncClient:
             patience_seconds: for how long an absent server is tried again; a server never heard from gets at most 15 s.
             delivery_key: a raw X25519 private key (32 bytes) that outlives this process, so that a restarted one can
                 open what an earlier one asked for.
+            verify_key: Countersign's verifier keys; with them no approval is consumed unless its receipt is good.
         """
+        self.verify_key = check_keys(verify_key)
         self._transport = Transport(base_url, api_key, patience_seconds)
         self._lasting = X25519PrivateKey.from_private_bytes(delivery_key) if delivery_key else None
         self._keys: dict[str, X25519PrivateKey] = {}
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ, **options: Any) -> Self:
-        """Make a client from COUNTERSIGN_URL and COUNTERSIGN_API_KEY."""
-        return cls(*settings(environ), **options)
+        """Make a client from COUNTERSIGN_URL, COUNTERSIGN_API_KEY and, where it is set, COUNTERSIGN_VERIFY_KEY."""
+        return cls(*settings(environ), **{"verify_key": verify_key(environ), **options})
 
     async def __aenter__(self) -> Self:
         return self
@@ -109,7 +114,8 @@ class AsyncClient:
         request = _read(Request, await self._transport.call(Call("POST", "/v1/requests", body, headers=headers)))
         if private:
             self._keys[request.id] = private
-        return request if request.settled or wait <= 0 else await self.wait(request, timeout_seconds=wait)
+        done = request.settled and not _lacks_receipt(request)
+        return request if done or wait <= 0 else await self.wait(request, timeout_seconds=wait)
 
     async def get(self, request: str | Request, *, wait: float = 0, after: int | None = None) -> Request:
         """Read a request; with `wait` the server holds the answer until it is settled, or past version `after`."""
@@ -140,8 +146,8 @@ class AsyncClient:
             if left <= 0:
                 return now
             now = await self.newer(now, left)
-        if now.approved and now.grant is None and now.receipt is None:
-            now = await self.get(now, wait=RECEIPT_SECONDS)  # an action approval is settled when its receipt is there
+        if _lacks_receipt(now):
+            now = await self.get(now, wait=RECEIPT_SECONDS)
         if on_answer:
             on_answer(now)
         if not now.approved:
@@ -174,13 +180,32 @@ class AsyncClient:
     async def consume(self, request: Request | str, action_digest: str | None = None) -> Request:
         """Settle an action approval, once: the second time is a Conflict. Act only after this returned.
 
-        Not resent when the answer is lost: raises Unreachable, and you must not act.
+        Not resent when the answer is lost: raises Unreachable, and you must not act. With a `verify_key` the receipt
+        is checked before; BadReceipt: you must not act.
         """
         digest = action_digest or (request.action_digest if isinstance(request, Request) else None)
         if digest is None:
             raise BadSetting("consume needs the digest of what is about to be done", field="action_digest")
+        if self.verify_key:
+            await self.receipt(request, action_digest=digest)
         call = Call("POST", f"/v1/requests/{_id(request)}/consume", {"action_digest": digest}, resend=False)
         return _read(Request, await self._transport.call(call))
+
+    async def receipt(
+        self, request: Request | str, *, key: str | None = None, action_digest: str | None = None
+    ) -> ReceiptClaims:
+        """Return what an approved request's receipt proves; waits some seconds where it is not signed yet.
+
+        `key`: verifier keys; left out, the client's own. `action_digest`: of what is about to be done.
+
+        Raises:
+            BadReceipt: there is none, or it is no proof: do not act.
+        """
+        if not (keys := key or self.verify_key):
+            raise BadSetting("a receipt is checked by Countersign's verifier key: give `verify_key`", field="key")
+        if isinstance(request, str) or request.receipt is None:
+            request = await self.get(request, wait=RECEIPT_SECONDS)
+        return receipt_of(request, key=keys, action_digest=action_digest)
 
     async def review(self, request: str | Request, verdict: str, reason: str = "") -> Request:
         """Answer as a reviewer: `approve` or `deny`."""
@@ -285,6 +310,11 @@ class AsyncClient:
             return _read(Credential, json.loads(plain))
         except ValueError:
             raise BadAnswer("The sealed credential is not JSON.") from None  # its error would quote the secret
+
+
+def _lacks_receipt(request: Request) -> bool:
+    """Tell whether the outcome of an approved action is still to come, moments after its decision."""
+    return request.approved and request.grant is None and request.receipt is None
 
 
 def _read(model: type[M], answer: object) -> M:

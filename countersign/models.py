@@ -16,7 +16,7 @@ from approvers.action import MAX_TTL_SECONDS, Access, ActionName, Actor, GrantId
 from approvers.environment import fault
 
 __all__ = [
-    "Access", "Actor", "AfterReview", "Ask", "Credential", "Freeze", "Grant", "Proof", "Request", "Review",
+    "Access", "Actor", "AfterReview", "Ask", "Credential", "Freeze", "Grant", "Proof", "Receipt", "Request", "Review",
     "Revocation", "Risk",
 ]  # fmt: skip
 
@@ -170,6 +170,17 @@ class Freeze(_Answer):
     changed: bool = False
 
 
+class Receipt(_Answer):
+    """The signed receipt of a decision (`countersign.verify_receipt` checks `jws`), and the log that includes it.
+
+    `log` holds `size` and `root`: whoever keeps them is a witness of everything that the log said by then.
+    """
+
+    jws: str
+    log: dict[str, Any] = {}
+    at: datetime | None = None
+
+
 class Request(_Answer):
     """One request as it stands. Code reads `state`, `human_decision` and `retry`; a model reads `agent_message`."""
 
@@ -191,7 +202,7 @@ class Request(_Answer):
     narrowed: dict[str, Any] | None = None
     after_review: AfterReview | None = None
     grant: Grant | None = None
-    receipt: Any = None
+    receipt: Receipt | None = None
 
     @property
     def pending(self) -> bool:

@@ -18,6 +18,7 @@ from bot.deps import make_deps
 from bot.metrics import COUNTERS, HISTOGRAMS, ROOMS
 from countersign.ops.manifest import COMMAND, EVENTS, MATCH_EMAIL, SCOPES
 from countersign.ops.teamsapp import PERMISSIONS
+from tests.docs.evidence_pages import EVIDENCE
 from tests.docs.policy_pages import PAGES
 from workers.alerts import LogAlerts
 from workers.config import describe, load
@@ -25,8 +26,9 @@ from workers.providers import documents
 from workers.stores.memory import memory_store
 
 ROOT = Path(__file__).parents[1]
-FILES = ("README.md", "docs/aws.md", "docs/callers.md", "docs/commands.md", "docs/direct.md", "docs/operating.md",
-         "docs/policy.md", "docs/reliability.md", "docs/runbook.md", "docs/slack.md", "docs/teams.md")  # fmt: skip
+FILES = ("README.md", "docs/aws.md", "docs/callers.md", "docs/commands.md", "docs/direct.md", "docs/evidence.md",
+         "docs/operating.md", "docs/policy.md", "docs/reliability.md", "docs/runbook.md", "docs/siem.md",
+         "docs/slack.md", "docs/teams.md")  # fmt: skip
 ACCOUNT = "123456789012"
 MINTER = f"arn:aws:iam::{ACCOUNT}:role/countersign-minter"
 WORKER_REVOKER = "arn:aws:iam::999999999999:role/countersign-worker-revoker"
@@ -137,6 +139,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "tags-role": tags_role,
     "tags-trust": tags_trust,
     "tags-minter": tags_minter,
+    **EVIDENCE,
     **PAGES,
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as everything
-from bench import due, ends, growth, intake, memory, mint, revoke, revoke_all, rules, simulate, slack, teams
+from bench import audit, due, ends, growth, intake, memory, mint, revoke, revoke_all, rules, simulate, slack, teams
 from bench.live import ground
 from bench.stage import at, table, valkey
 from tests.thirds import chosen, played
@@ -124,6 +124,15 @@ def run_rules(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.count("| Countersign | ") == printed.count("| CEL in Rust, with its input | ") == 2
 
 
+def run_audit(capsys: pytest.CaptureFixture[str]) -> None:
+    audit.main(["--commits", "20", "--requests", "10", "--records", "50", "--rounds", "1"])
+    commits, export, verify, memory, receipt, long = capsys.readouterr().out.rstrip().split("\n\n")
+    assert commits.count("| **ratio** |") == 2
+    assert ("| export |" in export, "| verify with story and replay |" in verify) == (True, True)
+    assert memory.count("records |") == len(long.splitlines()[2:]) == 3
+    assert "| verified |" in receipt
+
+
 BENCHES = {
     "ends": run_the_ends,
     "slack": run_slack,
@@ -134,6 +143,7 @@ BENCHES = {
     "mint": run_mint,
     "simulate": run_simulate,
     "growth": run_growth,
+    "audit": run_audit,
     "memory": run_memory,
 }
 """What is run, the longest first, so that the thirds take about as long as each other."""
@@ -158,6 +168,7 @@ def test_everything_is_listed_and_each_can_be_run_alone(capfd: pytest.CaptureFix
         "revoke",
         "revoke_all",
         "ends",
+        "audit",
     }
     assert everything.main(["growth", "--small", "5", "--large", "10", "--commits", "2"]) == 0
     assert "| **ratio** |" in capfd.readouterr().out

@@ -169,6 +169,12 @@ def test_the_client_loads_nothing_of_the_servers(module: str) -> None:
     assert not loaded_by(module) & set(HEAVY)
 
 
+def test_a_verifier_loads_no_network_and_no_store() -> None:
+    """Whoever verifies an export has the export and the key."""
+    loaded = loaded_by("countersign.verifying.checks", "countersign.verifying.parting", "countersign.verifying.report")
+    assert not loaded & {*HEAVY, "aiohttp", "structlog", "jinja2"}
+
+
 def test_the_search_for_loaded_modules_works() -> None:
     assert loaded_by("workers.providers.aws", "workers.stores.redis") >= {"boto3", "redis", "workers"}
 

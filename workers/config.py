@@ -21,7 +21,7 @@ from workers.settings import PREFIX, About, Settings, is_loopback
 __all__ = ["ConfigurationError", "Process", "Row", "Settings", "describe", "is_loopback", "load"]
 
 Process = Literal["web", "worker", "clock", "command"]
-CLIENT_NAMES = frozenset({"COUNTERSIGN_URL", "COUNTERSIGN_API_KEY"})
+CLIENT_NAMES = frozenset({"COUNTERSIGN_URL", "COUNTERSIGN_API_KEY", "COUNTERSIGN_VERIFY_KEY"})
 """Read by the callers' command alone; servers tolerate them, because both may run in one shell."""
 NEEDS: Mapping[Process, tuple[str, ...]] = {
     "web": ("delivery_key",),
@@ -30,6 +30,9 @@ NEEDS: Mapping[Process, tuple[str, ...]] = {
     "command": (),
 }
 """Settings that one kind of process cannot do without, while the others need not know them."""
+
+
+SIGNING = ("signing_key", "signing_key_file", "signing_key_before", "signing_key_before_file")
 
 
 class ConfigurationError(CountersignError):
@@ -64,7 +67,7 @@ def load(environ: Mapping[str, str], process: Process = "command") -> Settings:
     except ValidationError as error:
         # `from None`: pydantic's own text would repeat nothing secret, but a traceback with two errors helps nobody.
         raise ConfigurationError(faults + [_fault(item) for item in error.errors(include_input=False)]) from None
-    faults += _missing(settings, process) + _contradictions(settings)
+    faults += _missing(settings, process) + _signing_faults(settings, process) + _contradictions(settings)
     if process == "worker" and settings.commands_dir:
         faults += [f"COUNTERSIGN_COMMANDS_DIR: {fault}" for fault in command_files.faults(settings.commands_dir)]
     if faults:
@@ -144,6 +147,23 @@ def _missing(settings: Settings, process: Process) -> list[str]:
         for field in NEEDS[process]
         if getattr(settings, field) is None
     ]
+
+
+def _signing_faults(settings: Settings, process: Process) -> list[str]:
+    """Find a clock that cannot sign, and a signing key in the process that faces the internet."""
+    given = [name for name in SIGNING if getattr(settings, name) is not None]
+    if process == "web":
+        return [
+            f"{_name(name)} is set for web, which must hold no signing key: set it for the clock alone"
+            for name in given
+        ]
+    faults = []
+    if process == "clock" and not {"signing_key", "signing_key_file"}.intersection(given):
+        faults.append(f"{_name('signing_key_file')} is missing, and clock needs it: {_about('signing_key_file').form}")
+    for name in ("signing_key", "signing_key_before"):
+        if {name, f"{name}_file"} <= {*given}:
+            faults.append(f"{_name(name)} and {_name(name)}_FILE are both set: unset one of them")
+    return faults
 
 
 def _contradictions(settings: Settings) -> list[str]:

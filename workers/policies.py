@@ -204,11 +204,10 @@ def _approved(seen: Snapshot, texts: Mapping[str, str], new: tuple[Policy, Roste
     what = bound({_FILES[key]: text for key, text in texts.items()}, was, wish.why, changes(old, new))
     check_approval(request, old[0], wish.by, what)
     after = request.model_copy(update={"consumed_at": seen.now})
+    told = {"state": after.state, "action_digest": after.action_digest}
     return {
         **layout.request_changed(record, after, at=seen.now, closed=False),
-        "drafts": [
-            Draft(request.id, "request.consumed", By(wish.by, "operator", wish.by), "command", {"state": after.state})
-        ],
+        "drafts": [Draft(request.id, "request.consumed", By(wish.by, "operator", wish.by), "command", told)],
         "events": [layout.event("request.consumed", seen.now, request=request.id)],
     }
 

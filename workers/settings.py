@@ -6,24 +6,39 @@ else; rules and people are applied with `countersign apply`.
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from approvers.errors import CountersignError
+from workers.forms import (
+    AbsolutePath,
+    AppToken,
+    BotToken,
+    DeliveryKeyText,
+    DeliveryPublicKeyText,
+    EntraId,
+    HostName,
+    HttpUrl,
+    PublicUrl,
+    RedisUrl,
+    Region,
+    ScheduleToken,
+    SigningKeyText,
+    SigningSecret,
+    SignInUrl,
+    SlackApiUrl,
+    WebhookUrl,
+    is_loopback,
+    lower,
+    split_names,
+)
 from workers.providers.command_files import CommandsDir
-from workers.vault import DeliveryKey, parse_public_key
 
+__all__ = ["PREFIX", "About", "ProviderName", "Settings", "is_loopback"]
 PREFIX = "COUNTERSIGN_"
 ProviderName = Literal["aws", "dry_run"]
-_SIGNING_SECRET = re.compile(r"[!-~]{16,256}")
-_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+")
 
 
 @dataclass(frozen=True)
@@ -35,140 +50,10 @@ class About:
     used_by: str = "web, worker, clock"
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach that host."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _check_redis(secret: SecretStr) -> SecretStr:
-    parts = urlsplit(secret.get_secret_value())
-    place = parts.path if parts.scheme == "unix" else parts.hostname
-    if parts.scheme not in {"redis", "rediss", "unix"} or not place:
-        raise ValueError("not a Redis address")
-    return secret
-
-
-def _check_http(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("not an http(s) address")
-    return text.rstrip("/")
-
-
-def _check_public(text: str) -> str:
-    parts = urlsplit(_check_http(text))
-    if parts.query or parts.fragment:
-        raise ValueError("an address with a query or fragment")
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise ValueError("sign-ins and API keys would travel unencrypted")
-    return text.rstrip("/")
-
-
-def _check_webhook(secret: SecretStr) -> SecretStr:
-    _check_http(secret.get_secret_value())
-    return secret
-
-
-def _check_bot_token(secret: SecretStr) -> SecretStr:
-    return _check_start(secret, "xoxb-", "not a bot token")
-
-
-def _check_app_token(secret: SecretStr) -> SecretStr:
-    return _check_start(secret, "xapp-", "not an app-level token")
-
-
-def _check_start(secret: SecretStr, start: str, fault: str) -> SecretStr:
-    text = secret.get_secret_value()
-    if not text.startswith(start) or not text.isascii() or any(char.isspace() for char in text):
-        raise ValueError(fault)
-    return secret
-
-
-def _check_bearer(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value()
-    if not text.isascii() or not text.isprintable() or " " in text or not text:
-        raise ValueError("not a token")
-    return secret
-
-
-def _check_signing_secret(secret: SecretStr) -> SecretStr:
-    if _SIGNING_SECRET.fullmatch(secret.get_secret_value()) is None:
-        raise ValueError("not a signing secret")
-    return secret
-
-
-def _check_slack_api(text: str) -> str:
-    parts = urlsplit(_check_http(text))
-    if parts.query or parts.fragment:
-        raise ValueError("an address with a query or fragment")
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise ValueError("the bot token would travel unencrypted")
-    return text.rstrip("/")
-
-
-def _check_uuid(text: str) -> str:
-    if _UUID.fullmatch(text) is None:
-        raise ValueError("not an id")
-    return text.lower()
-
-
-def _check_host(text: str) -> str:
-    if _HOST.fullmatch(text) is None and not is_loopback(text):
-        raise ValueError("not a host name")
-    return text.lower()
-
-
-def _check_sign_in(text: str) -> str:
-    parts = urlsplit(_check_http(text))
-    if parts.query or parts.fragment or parts.username:
-        raise ValueError("an address with a user, query or fragment")
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise ValueError("anybody on the way could sign in Teams' place")
-    return text
-
-
-def _check_delivery_key(secret: SecretStr) -> SecretStr:
-    DeliveryKey.parse(secret.get_secret_value())
-    return secret
-
-
-def _check_delivery_public_key(text: str) -> str:
-    try:
-        parse_public_key(text)
-    except CountersignError as error:
-        raise ValueError("not an X25519 public key") from error
-    return text
-
-
-def _split_names(value: object) -> object:
-    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-RedisUrl = Annotated[SecretStr, AfterValidator(_check_redis)]
-HttpUrl = Annotated[str, AfterValidator(_check_http)]
-PublicUrl = Annotated[str, AfterValidator(_check_public)]
-WebhookUrl = Annotated[SecretStr, AfterValidator(_check_webhook)]
-BotToken = Annotated[SecretStr, AfterValidator(_check_bot_token)]
-AppToken = Annotated[SecretStr, AfterValidator(_check_app_token)]
-ScheduleToken = Annotated[SecretStr, AfterValidator(_check_bearer)]
-SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing_secret)]
-SlackApiUrl = Annotated[str, AfterValidator(_check_slack_api)]
-EntraId = Annotated[str, AfterValidator(_check_uuid)]
-HostName = Annotated[str, AfterValidator(_check_host)]
-SignInUrl = Annotated[str, AfterValidator(_check_sign_in)]
-DeliveryKeyText = Annotated[SecretStr, AfterValidator(_check_delivery_key)]
-DeliveryPublicKeyText = Annotated[str, AfterValidator(_check_delivery_public_key)]
-Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
-
 _REDIS = "write redis://[:password@]host:port/0, rediss://… for TLS, or unix://[:password@]/path"
 _BOTH = "set it together with the other half of the key"
+_KEY_FORM = "make one with: countersign keys signing new NAME"
+_PATH = "write an absolute path"
 _PROFILE = "write a profile's name"
 _BOT_FORM = "write the xoxb-… of the app's page OAuth & Permissions"
 _SIGNING = "write the signing secret of the app's page Basic Information"
@@ -213,7 +98,7 @@ class Settings(BaseSettings):
     providers: Annotated[
         tuple[ProviderName, ...],
         NoDecode,
-        BeforeValidator(_split_names),
+        BeforeValidator(split_names),
         Field(min_length=1),
         About("What credentials are minted by.", "write aws, dry_run or both, with a comma between", "web, worker"),
     ] = ("aws",)
@@ -235,6 +120,33 @@ class Settings(BaseSettings):
     ] = None
     aws_revoker_secret_access_key: Annotated[SecretStr | None, About("Its secret key.", _BOTH, "worker")] = None
     aws_revoker_profile: Annotated[str | None, About("Or a profile for it.", _PROFILE, "worker")] = None
+    signing_key_file: Annotated[
+        AbsolutePath | None,
+        About(
+            "File with the Ed25519 key that signs checkpoints and receipts; nobody else may read it.",
+            _KEY_FORM,
+            "clock",
+        ),
+    ] = None
+    signing_key: Annotated[SigningKeyText | None, About("Or the key itself.", _KEY_FORM, "clock")] = None
+    signing_key_before_file: Annotated[
+        AbsolutePath | None, About("While the key is changed: a file with the one before.", _PATH, "clock")
+    ] = None
+    signing_key_before: Annotated[
+        SigningKeyText | None, About("Or that key itself.", "write the key that signed until now", "clock")
+    ] = None
+    witness_file: Annotated[
+        AbsolutePath | None,
+        About("Where the newest checkpoint is kept, too: not on the store's disk.", _PATH, "clock"),
+    ] = None
+    siem_url: Annotated[
+        WebhookUrl | None,
+        About("Where every record is posted to, as JSON lines.", "write the full http(s) address", "clock"),
+    ] = None
+    siem_token: Annotated[
+        ScheduleToken | None,
+        About("Bearer token for that.", "write printable ASCII without spaces", "clock"),
+    ] = None
     alert_webhook_url: Annotated[
         WebhookUrl | None, About("Where alerts are posted, besides the log.", "write the full http(s) address")
     ] = None
@@ -278,13 +190,13 @@ class Settings(BaseSettings):
     teams_tenants: Annotated[
         tuple[EntraId, ...],
         NoDecode,
-        BeforeValidator(_split_names),
+        BeforeValidator(split_names),
         About("Tenants whose Teams is heard, if not your own alone.", "write UUIDs with a comma between", "web"),
     ] = ()
     teams_service_hosts: Annotated[
         tuple[HostName, ...],
         NoDecode,
-        BeforeValidator(_split_names),
+        BeforeValidator(split_names),
         Field(min_length=1),
         About("Hosts that Teams may be reached at; our token goes nowhere else.", _HOSTS, "web"),
     ] = ("smba.trafficmanager.net",)
@@ -308,7 +220,7 @@ class Settings(BaseSettings):
     ] = 20
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        BeforeValidator(_lower),
+        BeforeValidator(lower),
         About("Least level that is logged.", "write debug, info, warning or error"),
     ] = "info"
 

@@ -24,10 +24,13 @@ from bot.narrow_form import LABELS, times
 from bot.sessions import Sessions
 from bot.surfaces import console_guard as guards
 from bot.surfaces.console_actions import Actions
+from bot.surfaces.console_evidence import Evidence
 from bot.surfaces.console_fragments import Fragments
 from bot.surfaces.console_guard import Guard, Handler, NotListed, SignedOut
 from bot.surfaces.console_mold import Mold
 from bot.surfaces.console_pages import Page, Pages
+from bot.surfaces.console_reports import ReportPages
+from bot.surfaces.console_search import Search
 from bot.surfaces.console_shell import Shell, bounce
 from bot.surfaces.console_signin import SignIn
 from bot.surfaces.console_stops import Stops
@@ -72,6 +75,7 @@ def mount(app: web.Application, deps: Deps) -> None:
     console.middlewares.append(_around(guard, sign_in, shell, actions))
     console.cleanup_ctx.append(pages.follow)
     _add_routes(console, pages, actions, sign_in, Stops(deps, fragments))
+    _add_answers(console, Search(deps, shell), ReportPages(deps, shell), Evidence(deps))
     app.router.add_get("/console", _to_console)  # before the rest, which would take it for a page without a name
     app.add_subapp("/console/", console)
 
@@ -99,6 +103,14 @@ def _add_routes(console: web.Application, pages: Pages, actions: Actions, sign_i
     console.router.add_post("/sign-in/as", sign_in.choose)
     console.router.add_post("/sign-out", sign_in.leave)
     console.router.add_static("/static", STATIC)
+
+
+def _add_answers(console: web.Application, search: Search, reports: ReportPages, evidence: Evidence) -> None:
+    """Add the pages for whoever asks later: they stand still, and are not followed by polls."""
+    console.router.add_get("/search", search.page)
+    console.router.add_get("/reports", reports.page)
+    console.router.add_get("/reports.csv", reports.file)
+    console.router.add_get(f"/requests/{ID}/records.jsonl", evidence.records)
 
 
 def _around(guard: Guard, sign_in: SignIn, shell: Shell, actions: Actions) -> Middleware:

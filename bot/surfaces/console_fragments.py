@@ -13,7 +13,6 @@ from jinja2 import Environment
 
 from approvers import card_after_review as after_words
 from approvers.activity_answer import activity_answer
-from approvers.audit import check_chain
 from approvers.card import Card, render, visible
 from approvers.grant import LIVE, Grant
 from approvers.ids import request_of
@@ -26,8 +25,9 @@ from bot.deps import Deps
 from bot.reading import NotFound, View
 from bot.reviewer_figures import Reviewers
 from bot.reviewers import MAX_CLICKS
+from bot.stories import story_of
 from bot.surfaces.console_mold import Mold
-from bot.telling import name, tell
+from bot.telling import name, raw
 from workers.policies import KEYS
 from workers.stores import layout
 from workers.stores.port import Log
@@ -109,8 +109,8 @@ class Fragments:
     async def request(self, request_id: str) -> str:
         """Return one request: card, facts, grant, timeline. Raises NotFound."""
         view = await self._deps.reader.look(request_id)
-        bodies = await self._deps.store.log.chain(request_id)
-        lines = [tell(body) for body in bodies[-MAX_LINES:]]
+        told = await story_of(self._deps.store.log, view.request)
+        lines = told.story.lines[-MAX_LINES:]
         seen = await activity_of(self._deps.store.records, view.grant) if view.grant else None
         return self.fill(
             "_request.html",
@@ -119,9 +119,11 @@ class Fragments:
             activity=activity_answer(view.grant, seen) if view.grant and seen else None,
             proof=view.grant.proof if view.grant else None,
             details=[*_details(view), *await ledger.shown(self._deps, request_id)],
+            story=told.story,
             lines=lines,
-            hidden=len(bodies) - len(lines),
-            chain=_chain_words(request_id, bodies),
+            raw={line.n: raw(told.records[line.n]) for line in lines if line.n in told.records},
+            hidden=len(told.story.lines) - len(lines),
+            whole=not told.fault,
             unfilled=_unfilled(view),
             why=why(view.request, self._deps.policies.current),
             frozen=await self._frozen(),
@@ -164,14 +166,6 @@ def has_ended(view: View) -> bool:
     if view.request.state is RequestState.PENDING:
         return False
     return view.grant is None or view.grant.state not in LIVE
-
-
-def _chain_words(request_id: str, bodies: list[bytes]) -> str:
-    try:
-        check_chain(request_id, bodies)
-    except ValueError as error:
-        return f"The chain is broken: {error}."
-    return f"{len(bodies)} record{'' if len(bodies) == 1 else 's'}, each holding the hash of the one before: whole."
 
 
 def _unfilled(view: View) -> str:

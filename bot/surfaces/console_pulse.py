@@ -1,7 +1,8 @@
 """Notice that something visible may have changed, once per process, for all who look.
 
 No state changes without an audit record, so the length of the log says it all: one number, read when a hint comes and
-twice a second anyway. A lost hint costs half a second, never a change.
+twice a second anyway. A lost hint costs half a second, never a change. Only a receipt is no record: it comes moments
+after its decision, and so readers look once more when the log has come to rest.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ class Pulse:
 
     async def follow(self) -> None:
         """Watch until cancelled. While the store does not answer, readers look too, and so learn of it."""
-        size = -1
+        size, moved = -1, False
         while True:
             with contextlib.suppress(StoreError):
                 before, size = size, await self._store.log.size()
                 if size == before:
                     await self._store.signals.changed("outbox", LOOK_AGAIN)
-                    continue
+                    if not moved:
+                        continue
+                moved = size != before
             self._wake()
             await asyncio.sleep(REST_SECONDS)
 

@@ -46,6 +46,7 @@ class SignIn:
                 raise LinkRefused(f"{link.principal} is not in countersign.toml any more; ask your operator.")
             return await self._begin(request, await self._guard.sessions.enter(token), "/console/")
         except LinkRefused as refused:
+            await self._deps.refusals.stranger(request.remote or "unknown")
             return await self.ask(request, status=410, why=refused.detail)
 
     async def choose(self, request: web.Request) -> web.Response:

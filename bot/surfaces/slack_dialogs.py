@@ -15,11 +15,11 @@ from approvers.request import check_open
 from bot import outcomes
 from bot.outcomes import Outcome
 from bot.reading import View
+from bot.stories import story_of
 from bot.surfaces import slack_views
 from bot.surfaces.port import SurfaceError
 from bot.surfaces.slack_incoming import Incoming
 from bot.surfaces.slack_parts import SlackParts, private
-from bot.telling import tell
 from workers import logs
 from workers.stores.port import StoreError
 
@@ -75,8 +75,8 @@ async def review_dialog(parts: SlackParts, view: View, note: str = "") -> Dialog
 
 async def details_dialog(parts: SlackParts, view: View) -> Dialog:
     """Return the request with its record, told line by line."""
-    chain = await parts.deps.store.log.chain(view.request.id)
-    lines = [tell(body).text for body in chain]
+    told = await story_of(parts.deps.store.log, view.request)
+    lines = [line.text for line in told.story.lines]
     return slack_views.details(await card_of(parts, view), lines, parts.deps.settings.base_url)
 
 

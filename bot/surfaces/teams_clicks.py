@@ -75,7 +75,8 @@ async def details_clicked(parts: TeamsParts, call: Incoming) -> Answer:
     await deciding.known(parts.deps, press(parts, call), request, "details")
     view = await parts.deps.reader.look(request)
     parts.tasks.start(mend(parts, call, Outcome("", "", request, stale=shown != shown_digest(view.request))))
-    lines = [telling.tell(body).text for body in await parts.deps.store.log.chain(request)]
+    texts = await parts.deps.store.log.texts([request])
+    lines = [telling.tell(body, texts).text for body in await parts.deps.store.log.chain(request)]
     card = await card_of(parts, view)
     whole = teams_card.details(card, lines, parts.deps.settings.base_url)
     if call.kind == "action":

@@ -12,7 +12,7 @@ import typer
 
 from approvers.errors import CountersignError
 from approvers.times import parse_duration
-from countersign.address import harmless, settings
+from countersign.address import harmless, settings, verify_key
 from countersign.client import AsyncClient
 from countersign.errors import ProblemError
 
@@ -54,6 +54,7 @@ OPTIONS = {
     "access.actions": "--access-action",
     "access.resources": "--access-resource",
     "state": "--state",
+    **{name: f"--{name}" for name in ("person", "as", "from", "to", "because", "proof", "role", "limit")},
     "Idempotency-Key": "--key",
 }
 """Which option a field of the body came from, so that the server's words lead to what was typed."""
@@ -77,7 +78,7 @@ class WrongOption(CountersignError):
 def connect(url: str | None, patience: str = DEFAULT_PATIENCE) -> AsyncClient:
     """Return a client from options and environment. Raises BadSetting or WrongOption."""
     address, key = settings(url=url)
-    client = AsyncClient(address, key, patience_seconds=seconds("--patience", patience))
+    client = AsyncClient(address, key, patience_seconds=seconds("--patience", patience), verify_key=verify_key())
     if address.startswith("http://") and not _is_loopback(address):
         say("warning: COUNTERSIGN_URL is http, so the key and the credential travel readable; use https")
     return client

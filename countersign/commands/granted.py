@@ -1,10 +1,10 @@
-"""Offer the commands about what was granted: list it, end it, print its credential or its records."""
+"""Offer the commands about what was granted: list it, end it, print its credential."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -65,24 +65,6 @@ def credential_process(
     put_json(helper.printed(grant, follow=follow, url=url))
 
 
-def show(
-    request: Annotated[str, typer.Argument(metavar="ID", help="The request's id, its grant's id or its handle.")],
-    url: Url = None,
-    json_: Json = False,
-) -> None:
-    """Print the records of one request and its grant, oldest first."""
-
-    async def work(client: AsyncClient) -> list[dict[str, Any]]:
-        return await client.audit(request)
-
-    records = perform(url, work)
-    if json_:
-        put_json(records)
-        return
-    for record in records:
-        put(_record_line(record))
-
-
 def _put_grant(grant: Grant, as_json: bool) -> None:
     put_json(grant.raw()) if as_json else put(_line(grant))
 
@@ -109,9 +91,3 @@ def _kin(grant: Grant) -> Iterator[str]:
         yield f"extends {grant.extends}"
     if grant.extended_by:
         yield f"extended by {grant.extended_by}"
-
-
-def _record_line(record: dict[str, Any]) -> str:
-    by = record.get("by") or {}
-    who = by.get("person") or by.get("sub", "")
-    return f"{record.get('n', '?'):>4}  {record.get('at', '')}  {record.get('type', ''):<24}  {who}"

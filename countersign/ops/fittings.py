@@ -17,6 +17,7 @@ from countersign.ops.ground import HOST, Ground
 from countersign.ops.postgres import install
 from countersign.ops.tokens import DEMO, Tokens
 from workers.policies import apply
+from workers.signing import SigningKey, public_of
 from workers.stores import layout
 from workers.stores.port import Records
 from workers.vault import DeliveryKey
@@ -26,6 +27,7 @@ ROLE = "analytics"
 DATABASE, TABLE, TABLE_ROLE = "orders-db", "orders/public.customers", "orders-reader"
 MODULES = {"web": "bot", "worker": "workers", "clock": "workers.clock"}
 """The three processes, in the order of their start; they stop in the other."""
+SIGNING_KEY, WITNESS, DEMO_LOG = "signing.key", "witness.txt", "demo.countersign.invalid/log"
 SLACK_SIGNING = "COUNTERSIGN_SLACK_SIGNING_SECRET"
 _NOT_INHERITED = re.compile(r"COUNTERSIGN_|AWS_", re.IGNORECASE)
 
@@ -63,6 +65,17 @@ def delivery_key(ground: Ground) -> DeliveryKey:
     return key
 
 
+def signing_key(ground: Ground) -> SigningKey:
+    """Return the key that signs this demo's log: the last run's, or a new one. Its name says that it is a demo's."""
+    path = ground.folder.path / SIGNING_KEY
+    try:
+        return SigningKey.parse(path.read_text())
+    except FileNotFoundError:
+        key = SigningKey.generate(DEMO_LOG)
+        write_private(path, f"{key.text}\n")
+        return key
+
+
 def signing_secret(ground: Ground) -> str:
     """Return the secret that signs what scripts send to `/slack/events` as if they were Slack; the last run's, if any.
 
@@ -89,9 +102,9 @@ def write_for_scripts(ground: Ground, tokens: Tokens, slack_secret: str | None =
             "postgres_url": ground.postgres.dsn,
             "role": ROLE,
             "bucket": ground.prepared.bucket,
-            "verify_key": None,
+            "verify_key": public_of(signing_key(ground)).text,
             "slack_signing_secret": slack_secret or signing_secret(ground),
-            "note": "verify_key stays null until signed checkpoints are built; /slack/events needs --slack",
+            "note": "/slack/events needs --slack",
         },
     )
     lines = {
@@ -149,7 +162,10 @@ def environments(
             "COMMANDS_DIR": str(commands.absolute()),
             **_aws(ground),
         },
-        "clock": {},
+        "clock": {
+            "SIGNING_KEY_FILE": str((ground.folder.path / SIGNING_KEY).absolute()),
+            "WITNESS_FILE": str((ground.folder.path / WITNESS).absolute()),
+        },
     }
     inherited = {name: value for name, value in os.environ.items() if not _NOT_INHERITED.match(name)}
     shared = {**inherited, "NO_PROXY": f"{HOST},localhost", "COUNTERSIGN_REDIS_URL": ground.redis_url}

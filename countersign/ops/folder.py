@@ -2,7 +2,8 @@
 
 In it: `store/` and `aws/` (what Valkey and the local AWS keep), `logs/` (what the processes say, this time),
 `demo.json` (addresses and tokens, for scripts), `secrets.json` (keys of the processes), `agent.env` (what the agent's
-terminal needs), `version` (the layout of all this).
+terminal needs), `signing.key` (signs the log), `witness.txt` (the newest checkpoint), `version` (the layout of all
+this); after `--once` also `export/` (the log, for a stranger to verify) and `kept.txt` (what others kept of it).
 """
 
 from __future__ import annotations

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
+from approvers.texts import marks_in, restore
 from countersign.ops.telling import tell
 from workers.stores import layout
 from workers.stores.port import Store, Unavailable
@@ -20,7 +22,7 @@ async def follow(store: Store, after: int) -> AsyncIterator[str]:
         try:
             bodies = await store.log.tail(after)
             for body in bodies:
-                record = json.loads(body)
+                record = await _restored(store, json.loads(body))
                 if words := tell(record):
                     yield f"{record['at'][11:19]}  {await _handle(store, handles, record['subject']):4}  {words}"
             after += len(bodies)
@@ -28,6 +30,13 @@ async def follow(store: Store, after: int) -> AsyncIterator[str]:
             bodies = []
         if not bodies:
             await asyncio.sleep(LOOK_EVERY_SECONDS)  # what is new is told to processes that decide, not to spectators
+
+
+async def _restored(store: Store, record: dict[str, Any]) -> dict[str, Any]:
+    if not marks_in(record["data"]):
+        return record
+    found: dict[str, Any] = restore(record, await store.log.texts([record["subject"]]))
+    return found
 
 
 async def _handle(store: Store, known: dict[str, str], subject: str) -> str:

@@ -9,6 +9,7 @@ import typer
 from approvers.times import parse_duration, stamp
 from bot.identity import ApiKey
 from countersign.commands.common import Json, put, put_json, say
+from countersign.ops import signing
 from countersign.ops.connect import By, State, who, with_store
 from countersign.ops.keyring import (
     KeyTrouble,
@@ -23,6 +24,7 @@ from workers.policies import Policies
 from workers.stores.port import Store
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(signing.app, name="signing")
 
 Principal = Annotated[str, typer.Option(help="Who will hold it: caller:NAME or user:NAME, as in countersign.toml.")]
 Scopes = Annotated[

@@ -5,25 +5,30 @@ A file holds one record per line, exactly as it is stored; a folder is all of it
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from approvers.cases import NotARecord, decoded
+from approvers import reporting_period as period
+from approvers.cases import SUBMITTED, NotARecord, decoded, tag_of
 from approvers.errors import CountersignError
-from approvers.times import parse_duration, stamp
+from approvers.texts import restore
 from countersign.commands.common import WrongOption
 from countersign.status import OFF
 from workers.stores.port import Log, Store
+from workers.stores.window import forwards, position_at
 
 BATCH = 500
+TEXTS = "texts.jsonl"
+_MARK = b'"text_sha256"'
 SLACK = timedelta(days=1)
 """How much earlier than asked reading begins: a store's time can have gone back a little, and back again."""
 Feed = Callable[[bytes], None]
@@ -70,27 +75,35 @@ class InStore:
     async def batches(self) -> AsyncIterator[Batch]:
         """Yield what was there when reading began; what comes later is for the next time."""
         end = await self._log.size()
-        here = await self._start(end)
-        while here < end:
-            bodies = await self._log.tail(here, min(BATCH, end - here))
-            if not bodies:
-                return
-            yield Batch(here + len(bodies), "the log, record", here + 1, bodies)
-            here += len(bodies)
+        first = (await self._log.base()).size
+        here = await position_at(self._log, self._since - SLACK, end) if self._since else first
+        async for page in forwards(self._log, here, end, BATCH):
+            bodies = await self._restored(page.bodies)
+            yield Batch(page.first + len(bodies) - 1, "the log, record", page.first, bodies)
 
-    async def _start(self, end: int) -> int:
-        """Return the position before the first record that is young enough, by halving."""
-        if self._since is None:
-            return 0
-        wanted, low, high = stamp(self._since - SLACK), 0, end
-        while low < high:
-            middle = (low + high) // 2
-            (body,) = await self._log.tail(middle, 1)
-            if decoded(body)["at"] < wanted:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+    async def _restored(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """Put the texts of asks back: rules and risk may look at a reason."""
+        subjects = sorted({tag_of(body)[0] for body in bodies if _asks(body)})
+        texts = await self._log.texts(subjects) if subjects else {}
+        return [_put_back(body, texts) if _asks(body) else body for body in bodies]
+
+
+def _asks(body: bytes) -> bool:
+    """Tell whether it is an ask whose texts lie outside the log."""
+    return _MARK in body and tag_of(body)[1] == SUBMITTED
+
+
+def _put_back(body: bytes, texts: Mapping[str, str]) -> bytes:
+    return json.dumps(restore(decoded(body), texts), separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _texts_of(path: Path) -> dict[str, str]:
+    """Return what an export holds of the texts of its records. Raises Unreadable."""
+    try:
+        rows = [json.loads(line) for line in path.read_bytes().splitlines()]
+        return {row["sha256"]: row["salt"] + row["text"] for row in rows}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Unreadable(f"{path} cannot be read as the texts of an export", field="--over") from error
 
 
 class InFiles:
@@ -98,7 +111,12 @@ class InFiles:
 
     def __init__(self, path: Path) -> None:
         """Take a file or a folder. Raises Unreadable: it is not there, or has no records."""
-        self._paths = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+        found = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+        beside = found if path.is_dir() else [path.with_name(TEXTS)]
+        self._texts = {
+            mark: held for one in beside if one.name == TEXTS and one.is_file() for mark, held in _texts_of(one).items()
+        }
+        self._paths = [one for one in found if one.name != TEXTS]
         if not self._paths:
             raise Unreadable(f"{path} has no *.jsonl file", field="--over")
         if missing := [one for one in self._paths if not one.is_file()]:
@@ -114,7 +132,8 @@ class InFiles:
         for path in self._paths:
             for first, bodies in _lines(path):
                 done += sum(map(len, bodies))
-                yield Batch(done, f"{path}, line", first, bodies)
+                restored = [_put_back(body, self._texts) if _asks(body) else body for body in bodies]
+                yield Batch(done, f"{path}, line", first, restored)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[bytes]]]:
@@ -138,7 +157,7 @@ def recorded(over: Path | None, store: Store | None, since: datetime | None) -> 
 
 async def read(log: Recorded, feed: Feed, what: str) -> None:
     """Hand every record to `feed`, with a bar on stderr where a person looks. Raises Unreadable, naming the record."""
-    with _bar(what, await log.size()) as moved:
+    with bar(what, await log.size()) as moved:
         async for batch in log.batches():
             for number, body in enumerate(batch.bodies, batch.first):
                 try:
@@ -149,7 +168,8 @@ async def read(log: Recorded, feed: Feed, what: str) -> None:
 
 
 @contextmanager
-def _bar(what: str, total: int, environ: Mapping[str, str] = os.environ) -> Iterator[Callable[[int], None]]:
+def bar(what: str, total: int, environ: Mapping[str, str] = os.environ) -> Iterator[Callable[[int], None]]:
+    """Show on stderr how far something is, where a person looks; gives what is to be told how much is done."""
     if not sys.stderr.isatty() or environ.get("CI", "").lower() not in OFF:
         yield lambda _done: None
         return
@@ -162,11 +182,6 @@ def _bar(what: str, total: int, environ: Mapping[str, str] = os.environ) -> Iter
 def moment(option: str, text: str, now: datetime) -> datetime:
     """Read `90d` (before now), or a day or moment such as `2026-08-01`. Raises WrongOption."""
     try:
-        return now - parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        found = datetime.fromisoformat(text)
+        return period.moment(text, now)
     except ValueError as error:
-        raise WrongOption(f"{text!r} is no time: write 90d, or a day such as 2026-08-01", field=option) from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        raise WrongOption(str(error), field=option) from error

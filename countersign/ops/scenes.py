@@ -16,6 +16,7 @@ from countersign.ops.endings import Endings
 from countersign.ops.ground import Ground, Step, open_ground
 from countersign.ops.ministack import check_enforced
 from countersign.ops.player import Player
+from countersign.ops.showing import Evidence
 from countersign.ops.staging import open_stage
 from countersign.ops.story import Story
 from countersign.ops.tables import Tables
@@ -80,8 +81,9 @@ async def _first(ground: Ground, whole: Play, say: Step) -> Story:
             *endings.before_the_wait(),
             *story.middle(),
         )  # monitoring looks after half a minute
-        late = (*endings.scenes(), *Tables(player, held).scenes(), *endings.after_the_wait(), *story.last())
-        for name, scene in (*early, *late):
+        late = (*endings.scenes(), *Tables(player, held).scenes(), *endings.after_the_wait())
+        last = (*Evidence(player).scenes(), *story.last())
+        for name, scene in (*early, *late, *last):
             await whole.scene(name, scene)
         if whole.failed > failed:
             for child in stage.supervisor.children.values():

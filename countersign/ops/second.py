@@ -61,11 +61,11 @@ async def second_yes(store: Store, wanted: Approval, *, wait: bool) -> Asked:
         raise NotApplied(f"{wanted.needed.detail} {name!r} is no person of countersign.toml in force: say --by NAME")
     if not wanted.why:
         raise NotApplied("who has to approve this will want to know why: --why '…'")
-    found = await _filed(desk, f"user:{name}", wanted.what)
-    while wait and found.state is RequestState.PENDING:
+    view = await reader.look((await _filed(desk, f"user:{name}", wanted.what)).id)
+    while wait and (found := view.request).state is RequestState.PENDING:
         say(f"{found.handle}: waiting for {_needs(found)}, until {found.expires_at:%H:%M:%S} UTC")
-        found = (await reader.wait(found.id, after=None, timeout=LOOK_AGAIN)).request
-    return _standing(found, wanted)
+        view = await reader.wait(found.id, after=view.version, timeout=LOOK_AGAIN)  # its receipt is not waited for
+    return _standing(view.request, wanted)
 
 
 async def _filed(desk: Desk, by: str, what: Mapping[str, Any]) -> Request:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from approvers.narrowing import difference
+from approvers.storytelling import WORDS
 from approvers.times import spell
 
 LONGEST_REASON = 80
@@ -18,9 +19,10 @@ def tell(record: Data) -> str | None:
     """Return what a record says, in a sentence; None for the steps in between, which tell a spectator nothing."""
     who = name_of(record["by"]["person"] or record["by"]["sub"])
     teller = _TELLERS.get(record["type"])
-    if teller is None:
-        return f"{record['type']} by {who}"
-    return teller(who, record["data"])
+    if teller is not None:
+        return teller(who, record["data"])
+    words = WORDS.get(record["type"])  # as the console and `audit show` say it
+    return f"{who} {words(record['data'])}" if words else f"{record['type']} by {who}"
 
 
 def name_of(principal: str) -> str:

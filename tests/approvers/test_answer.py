@@ -77,7 +77,6 @@ def test_near_misses_are_for_people_and_not_in_the_answer():
 def test_a_pending_request_is_not_settled_and_an_ended_one_is():
     assert not settled(samples.request(), None)
     assert settled(denied(), None)
-    assert settled(approved(access=None), None)
     assert not settled(approved(), None)
 
 

@@ -114,21 +114,6 @@ def test_an_expiry_is_not_a_denial():
     assert (after.state, after.because, after.human_decision) == ("EXPIRED", Because.NOBODY_ANSWERED, False)
 
 
-def test_an_action_approval_is_consumed_once_and_by_its_digest_only():
-    approved = answer(samples.request(access=None), "robin")
-    with pytest.raises(Forbidden) as other:
-        requests.consume(approved, NOW, samples.CALLER, "sha256:00")
-    assert other.value.code == "other_action"
-    with pytest.raises(Forbidden):
-        requests.consume(approved, NOW, "caller:somebody", approved.action_digest)
-    used = requests.consume(approved, NOW, samples.CALLER, approved.action_digest)
-    with pytest.raises(AlreadyDecided):
-        requests.consume(used, NOW, samples.CALLER, approved.action_digest)
-    with pytest.raises(Forbidden) as has_grant:
-        requests.consume(answer(samples.request(), "robin"), NOW, samples.CALLER, approved.action_digest)
-    assert has_grant.value.code == "has_grant"
-
-
 clicks = st.lists(
     st.tuples(st.sampled_from(PEOPLE), st.sampled_from(["approve", "deny"]), st.integers(-60, 2_000)), max_size=12
 )

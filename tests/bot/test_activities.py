@@ -133,6 +133,7 @@ async def told(town: Town, view: View, kind: str, changes: dict) -> None:
 )
 def test_its_records_are_told_in_a_sentence(kind: str, data: dict, words: str):
     commit = Commit(at=samples.NOW, drafts=[Draft("req_1", kind, WORKER, "worker", data)])
-    line = tell(commit.entries()[0].body)
+    (entry,) = commit.entries()
+    line = tell(entry.body, entry.texts)
     assert words in line.words
     assert line.bad == (kind != "grant.reported")

@@ -15,6 +15,7 @@ from tests.bot.circles import PEOPLE
 from tests.bot.test_desk import World, caller, person
 from tests.worlds import samples
 from tests.worlds.samples import NOW
+from tests.worlds.texts import records_of
 from workers.policies import Lent, Policies, apply
 from workers.stores import layout
 
@@ -32,7 +33,7 @@ def away(world: World) -> Away:
 
 
 async def lines(world: World) -> list[tuple[str, dict]]:
-    records = [json.loads(body) for body in await world.store.log.chain(SYSTEM)]
+    records = await records_of(world.store, SYSTEM)
     await world.types(SYSTEM)
     return [(one["type"], one["data"]) for one in records if one["type"].startswith("away.")]
 

@@ -24,6 +24,7 @@ from tests.bot.postings_town import Sink
 from tests.bot.test_desk import World, caller, person
 from tests.workers.test_leasing import Shop
 from tests.worlds import glass, samples
+from tests.worlds.dues import looked_after
 from tests.worlds.samples import NOW
 from tests.worlds.web import Answer, Web, make_key
 from workers.clock.due import Clock
@@ -60,7 +61,7 @@ class Night:
         """Let the clock do what falls due until then, each at its moment; returns a word for each."""
         until, words = NOW + timedelta(hours=hours), []
         while True:
-            handout = await self.store.due.claim("clock", most=9, lease=LEASE)
+            handout = await looked_after(self.store, lease=LEASE)
             words += [await self.owing.look_after(item) for item in handout.items]
             if not handout.items:
                 if self.time + handout.next_in > until:
@@ -116,7 +117,7 @@ async def test_a_use_is_granted_at_once_and_everything_that_it_owes_is_in_the_sa
     assert (used["data"]["reason"], used["data"]["ticket"]) == (samples.BODY["reason"], "INC-42")
     assert len(used["data"]["plan_sha256"]) == 64
     assert await night.owed() == (said["id"],)
-    due = await night.store.due.claim("clock", most=9, lease=LEASE)
+    due = await looked_after(night.store, lease=LEASE)
     assert [item.member for item in due.items] == [f"owing:{said['id']}"]
 
 
@@ -124,7 +125,7 @@ async def test_what_policy_allows_anyway_owes_nothing(night: Night):
     got = await night.take(**ALLOWED)
     assert (got.json["state"], got.json["because"], got.json["after_review"]) == ("APPROVED", "rule", None)
     assert await night.owed() == ()
-    assert not (await night.store.due.claim("clock", most=9, lease=LEASE)).items
+    assert not (await looked_after(night.store, lease=LEASE)).items
 
 
 @pytest.mark.parametrize(
@@ -273,7 +274,7 @@ async def test_on_call_hears_of_a_use_at_once_and_that_it_is_reviewed(night: Nig
 
 async def test_a_clock_that_dies_after_the_use_is_followed_by_one_that_tells_it(night: Night):
     request = (await night.take()).json["id"]
-    await night.store.due.claim("clock", most=9, lease=LEASE)  # and it dies with that in hand
+    await looked_after(night.store, lease=LEASE)  # and it dies with that in hand
     assert await night.until(0) == []
     assert await night.until(0.01) == ["told"]
     assert night.alerts.keys == [f"break_glass.used:{request}"]
@@ -281,9 +282,9 @@ async def test_a_clock_that_dies_after_the_use_is_followed_by_one_that_tells_it(
 
 async def test_a_clock_that_dies_between_telling_and_noting_tells_it_again(night: Night):
     request = (await night.take()).json["id"]
-    (item,) = (await night.store.due.claim("clock", most=9, lease=LEASE)).items
+    (item,) = (await looked_after(night.store, lease=LEASE)).items
     night.time += 2 * LEASE
-    await night.store.due.claim("clock", most=9, lease=LEASE)  # another has it by now
+    await looked_after(night.store, lease=LEASE)  # another has it by now
     assert await night.owing.look_after(item) == "fenced"
     assert night.alerts.keys == [f"break_glass.used:{request}"]
     assert await night.until(0.1) == ["told"]
@@ -354,7 +355,7 @@ async def test_people_hear_of_each_step_through_the_outbox():
         return [json.loads(line)["type"] for _, line in lines]
 
     async def looked() -> None:
-        (item,) = (await world.store.due.claim("clock", most=9, lease=LEASE)).items
+        (item,) = (await looked_after(world.store, lease=LEASE)).items
         await owing.look_after(item)
 
     view = await world.desk.submit(person("dana"), samples.action(**glass.ASK), "k1")

@@ -15,6 +15,7 @@ from bot.proving import milestones, progress, proven, unproven
 from bot.reading import NotFound, View
 from bot.replies import BULLET, MAX_ROWS, Reply
 from tests.bot.console.world import World, demo_files, serve
+from tests.worlds.texts import records_of
 from workers.policies import apply
 
 NAMES = ["list", "active", "revoke", "freeze", "show", "why", "audit", "unfreeze", "console", "away", "request", "help"]
@@ -47,7 +48,7 @@ class Town:
         return await self.deps.reader.wait(view.request.id, after=None, timeout=timedelta(seconds=5))
 
     async def last(self) -> dict:
-        return json.loads((await self.deps.store.log.chain("sys"))[-1])
+        return (await records_of(self.deps.store, "sys"))[-1]
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from bot.identity import Identity
 from bot.reading import NotFound, Reader
 from tests.worlds import samples
 from tests.worlds.samples import NOW
+from tests.worlds.texts import records_of
 from workers.policies import NotConfigured, Policies, apply
 from workers.stores import layout
 from workers.stores.memory import memory_store
@@ -80,8 +81,8 @@ async def test_an_ask_that_needs_people_waits_and_says_for_whom(world: World):
 
 async def test_its_record_holds_all_that_a_replay_needs_and_the_name_that_people_know_it_by(world: World):
     request = (await world.ask()).request
-    (body,) = await world.store.log.chain(request.id)
-    case = read_case(body)
+    (record,) = await records_of(world.store, request.id)
+    case = read_case(json.dumps(record).encode())
     assert (case.id, case.handle, case.facts) == (request.id, request.handle, request.facts)
 
 
@@ -183,7 +184,7 @@ async def test_every_refused_click_is_a_record(world: World):
     for name, code in (("dana", "four_eyes"), ("stranger", "no_seat")):
         with pytest.raises(Forbidden):
             await world.click(view, name)
-        last = json.loads((await world.store.log.chain(view.request.id))[-1])
+        last = (await records_of(world.store, view.request.id))[-1]
         assert (last["type"], last["data"]["code"], last["by"]["person"]) == ("review.refused", code, f"user:{name}")
     with pytest.raises(Outdated):
         await world.click(view, "robin", shown="0" * 32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,6 +20,7 @@ from tests.bot.circles import NO_PATIENCE, ROSTER, Circles, town
 from tests.bot.test_desk import World, caller, person
 from tests.worlds import samples
 from tests.worlds.samples import NOW
+from tests.worlds.texts import records_of
 from workers.policies import apply
 from workers.stores import layout
 from workers.stores.port import Commit, Records
@@ -40,7 +40,7 @@ class Counted:
 
 
 async def last(world: World, request: str, kind: str = "review.recorded") -> dict:
-    records = [json.loads(body) for body in await world.store.log.chain(request)]
+    records = await records_of(world.store, request)
     return next(one for one in reversed(records) if one["type"] == kind)["data"]
 
 
@@ -231,7 +231,7 @@ async def test_somebody_who_is_nobody_here_is_turned_away_on_the_record():
     view = await world.ask()
     stranger, error = By(None, "slack", "T09/U99"), Forbidden("Guests cannot answer here.", code="guest")
     await world.desk.turned_away(stranger, "slack", view.request.id, error, "approve")
-    record = json.loads((await world.store.log.chain(view.request.id))[-1])
+    record = (await records_of(world.store, view.request.id))[-1]
     assert (record["type"], record["via"]) == ("review.refused", "slack")
     assert record["by"] == {"iss": "slack", "person": None, "sub": "T09/U99"}
     assert record["data"] == {"verdict": "approve", "code": "guest", "detail": "Guests cannot answer here."}

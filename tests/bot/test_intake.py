@@ -6,9 +6,12 @@ import json
 import pytest
 
 from approvers.answer import answer
+from approvers.audit import check_chain
+from approvers.texts import restore
 from bot.commits import MAX_WAITING
 from bot.wire import GrantAnswer, RequestAnswer
 from tests.worlds import samples
+from tests.worlds.notaries import notary, opened
 from tests.worlds.web import Web
 from workers.stores.layout import idem_name
 
@@ -226,7 +229,6 @@ async def test_an_action_approval_is_consumed_once_by_its_digest(web: Web):
 
 async def test_what_is_not_built_is_refused_by_name(web: Web):
     for method, path, who in (
-        ("GET", "/v1/audit/checkpoint", "caller:auditor"),
         ("GET", "/v1/requests?state=DENIED", "user:robin"),
         ("GET", "/v1/grants?state=REVOKED", "user:robin"),
     ):
@@ -240,10 +242,25 @@ async def test_the_chain_is_read_as_it_is_stored(web: Web):
     await web.review(asked)
     got = (await web.call("GET", f"/v1/audit/{asked}?bodies=1")).json
     assert got["subject"] == asked
-    assert [json.loads(body) for body in got["bodies"]] == got["records"]
+    assert [restore(json.loads(body), got["texts"]) for body in got["bodies"]] == got["records"]
+    assert got["records"][0]["data"]["action"]["reason"] not in got["bodies"][0]
+    check_chain(asked, [body.encode() for body in got["bodies"]])
     assert [body.encode() for body in got["bodies"]] == await web.store.log.chain(asked)
     assert "bodies" not in (await web.call("GET", f"/v1/audit/{asked}", who="caller:auditor")).json
     assert (await web.call("GET", f"/v1/audit/{asked}", who="caller:other-bot")).code == "not_found"
+
+
+async def test_the_newest_checkpoint_is_read_by_anyone_with_a_key(web: Web):
+    none = await web.call("GET", "/v1/audit/checkpoint", who="caller:auditor")
+    assert (none.status, none.code) == (404, "not_found")
+    await web.ask()
+    covered = await notary(web.store).cover(1)
+    for who in ("caller:auditor", "user:robin"):
+        got = (await web.call("GET", "/v1/audit/checkpoint", who=who)).json
+        assert opened(got["note"]) == covered.text()
+        assert (got["origin"], got["size"], got["root"]) == (covered.origin, covered.size, covered.root.hex())
+        assert got["at"].endswith("Z")
+    assert (await web.call("GET", "/v1/audit/checkpoint", who=None)).status == 401
 
 
 async def test_the_system_chain_takes_the_scope_read(web: Web):

@@ -1,6 +1,7 @@
 """Who is calling: no key, a wrong, expired or revoked one, a missing scope; and how refusals are recorded."""
 
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
@@ -32,7 +33,9 @@ SCOPED = [
     ("POST", "/v1/freeze", {"review", "operate"}),
     ("DELETE", "/v1/freeze", {"review", "operate"}),
     ("GET", "/v1/audit/x", {"request", "review", "operate", "read"}),
+    ("GET", "/v1/audit", {"request", "review", "operate", "read"}),
     ("GET", "/v1/audit/checkpoint", {"request", "review", "operate", "read"}),
+    ("GET", "/v1/reports/access", {"read"}),
 ]
 
 
@@ -180,6 +183,22 @@ async def test_what_was_not_recorded_is_counted_into_the_next_record():
     last = (await store.log.chain("sys"))[-1]
     assert b'"failures":4' in last
     assert (await store.signals.counts())["strangers"] == 5
+
+
+async def test_a_flood_is_counted_and_not_stored():
+    now = NOW
+    store = memory_store(lambda: now)
+    processes = [Refusals(store.records), Refusals(store.records)]
+    for number in range(10_000):
+        await processes[number % 2].stranger(f"10.{number % 7}.{number // 250}.{number % 250}")
+    assert await store.log.size() == A_MINUTE
+    now += timedelta(minutes=1)
+    for one in processes:
+        await one.stranger(f"192.168.0.{processes.index(one)}")
+    assert await store.log.size() == A_MINUTE + 2
+    told = [json.loads(body)["data"] for body in await store.log.chain("sys")]
+    assert sum(one["failures"] + one.get("others", 0) for one in told) == 10_002
+    assert (await store.signals.counts())["strangers"] == 10_002
 
 
 class Broken:

@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bot import metrics
 from tests.bot.test_intake_grants import collect, live_grant, work
+from tests.worlds.notaries import notary
 from tests.worlds.samples import NOW
 from tests.worlds.web import Web
 from workers.stores import layout
@@ -28,6 +29,15 @@ def read(text: str) -> dict[tuple[str, ...], float]:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
+
+
+async def test_how_far_and_how_lately_the_log_was_signed(web: Web):
+    await web.ask("k1")
+    covered = await notary(web.store).cover(1)
+    await web.ask("k2", reason="another")
+    found = await scrape(web)
+    assert found["countersign_checkpoint_size",] == covered.size < found["countersign_log_size",]
+    assert 0 <= found["countersign_checkpoint_age_seconds",] < 60
 
 
 async def test_what_happened_is_counted(web: Web):
@@ -56,6 +66,8 @@ async def test_what_happened_is_counted(web: Web):
     await web.call("POST", f"/v1/grants/{grant}/revoke", who="user:robin")
     await work(web)
     after = await scrape(web)
+    assert after["countersign_log_size",] > found["countersign_log_size",] > 0
+    assert ("countersign_checkpoint_size",) not in after
     assert after["countersign_grants_live",] == 0
     assert after["countersign_grants_total", "REVOKED"] == 1
     assert after["countersign_revoke_seconds_count",] == 1

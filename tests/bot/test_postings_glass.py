@@ -5,8 +5,6 @@ Messages are counted in the board's channels, whatever the ledger says.
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
 from bot.after_reviews import AfterReviews
@@ -19,6 +17,7 @@ from tests.bot.test_desk import person
 from tests.bot.test_digest import Wall
 from tests.worlds import glass, samples
 from tests.worlds.boards import Board
+from tests.worlds.dues import looked_after
 from workers.clock.owing import Owing
 from workers.policies import apply
 
@@ -108,7 +107,7 @@ async def test_where_chat_is_down_on_call_hears_of_it_all_the_same(night: Night)
     with night.board.down("C01"), night.board.down("C02"), night.board.down("U0KIM"):
         async with night.web():
             view = await night.take()
-            (item,) = (await night.store.due.claim("clock", most=9, lease=timedelta(seconds=9))).items
+            (item,) = (await looked_after(night.store)).items
             assert await owing.look_after(item) == "told"
     assert f"break_glass.used:{view.request.id}" in night.alerts.keys
 

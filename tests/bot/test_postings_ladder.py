@@ -20,6 +20,7 @@ from bot.reading import View
 from bot.surfaces.port import Refused
 from tests.bot.postings_town import ONE_PLACE, Town
 from tests.worlds import samples
+from tests.worlds.dues import looked_after
 from tests.worlds.samples import NOW
 from workers.clock.waiting import Waiting
 from workers.policies import apply
@@ -51,7 +52,7 @@ class Street(Town):
         """Let the clock do what falls due until then, each at its moment."""
         until = NOW + timedelta(minutes=minutes)
         while True:
-            handout = await self.store.due.claim("clock", most=9, lease=timedelta(seconds=20))
+            handout = await looked_after(self.store)
             await asyncio.gather(*(self.waiting.look_after(item) for item in handout.items))
             await self.waiting.settle()
             if not handout.items:

@@ -20,7 +20,10 @@ from workers import logs
 from workers.stores.port import Conflict, Fenced, TooLate, Unavailable
 
 ROOT = Path(__file__).parents[2]
-ELSEWHERE = {"error", "bad_config", "bad_configuration", "link_refused", "needs_approval"}
+ELSEWHERE = {
+    "error", "bad_config", "bad_configuration", "bad_witness", "link_refused", "needs_approval", "not_signed",
+    "signing_key",
+}  # fmt: skip
 """Codes of errors that no API handler can raise: they stop a command or a process, or are told on a page."""
 
 

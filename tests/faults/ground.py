@@ -28,6 +28,7 @@ from tests.worlds.aws_gate import AwsGate
 from tests.worlds.gate import Gate
 from tests.worlds.processes import Process
 from tests.worlds.redis_gate import QUIET, RedisGate
+from tests.worlds.signing import CLOCK_ENV
 from tests.worlds.valkey import Valkey, free_port
 from workers.vault import DeliveryKey
 
@@ -164,7 +165,7 @@ def ground(folder: Path, *, worker: str = "workers", clock: str = "workers.clock
                    "COUNTERSIGN_DELIVERY_PUBLIC_KEY": delivery.public_text}  # fmt: skip
             hands.append(Hand(_process(stack, worker, env, folder, f"worker-{number}"), gates))
         gate = _redis_gate(stack, valkey)
-        env = {**common, "COUNTERSIGN_REDIS_URL": gate.url}
+        env = {**common, **CLOCK_ENV, "COUNTERSIGN_REDIS_URL": gate.url}
         hands.append(Hand(_process(stack, clock, env, folder, "clock"), {"clock→redis": gate}))
         base_url = f"http://127.0.0.1:{port}"
         web.wait_ready(f"{base_url}/readyz", timeout=90)

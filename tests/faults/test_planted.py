@@ -18,10 +18,12 @@ from tests.faults.planting import named
 from tests.faults.rounds import Report, run
 from tests.thirds import chosen, played
 
-SEED, AMONG, SIZE = 1, 200, 2
+SEED, AMONG, SIZE = 1, 300, 2
 MEETING: dict[str, Callable[[Plan], bool]] = {
     "deny_first": lambda plan: plan.life == "ttl" and all(fault.stage == "end" for fault in plan.faults),
-    "collect_early": lambda plan: plan.life == "revoked" and all(fault.stage == "mint" for fault in plan.faults),
+    "collect_early": lambda plan: (
+        plan.life == "revoked" and all((fault.when, fault.call) == ("after", "sts:AssumeRole") for fault in plan.faults)
+    ),  # then one was issued for sure
     "no_sweep": lambda plan: plan.life in ("revoked", "released") and any(one.kind == "hand" for one in plan.faults),
 }
 

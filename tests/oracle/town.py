@@ -6,7 +6,6 @@ signs them, the console by its own forms with a signed-in session, mints by the 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,6 +22,7 @@ from tests.oracle.files import PEOPLE, Dict, policy_text, roster_text
 from tests.worlds.cloud import Cloud
 from tests.worlds.slack import Message, SlackWorld
 from tests.worlds.slack.board import BOT_USER
+from tests.worlds.texts import records_of
 from tests.worlds.web import DELIVERY, Alarm, Answer, Web, make_key, serving
 from workers.alerts import LogAlerts
 from workers.clock.waiting import Waiting
@@ -196,7 +196,7 @@ class Town:
 
     async def refusals(self, request: str) -> list[str]:
         """Return the codes of what was refused on a request's chain, in order."""
-        records = [json.loads(body) for body in await self.store.log.chain(request)]
+        records = await records_of(self.store, request)
         kinds = ("review.refused", "break_glass.review_refused")
         return [one["data"]["code"] for one in records if one["type"] in kinds]
 

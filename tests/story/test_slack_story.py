@@ -105,9 +105,9 @@ def test_a_person_asks_with_the_form_and_is_denied_in_words(life: Life) -> None:
         ended = people.card(request, "Denied by robin", channel)
         assert "Not *all* of 2026, <!channel>: ask for one file" in ended.visible_text()
         assert actions_of(ended) == ["cs_details", "cs_console"]
-        people.until(lambda at=ended: people.thread(at), "the thread's line")
-        (line,) = people.thread(ended)
-        assert line.startswith("Denied by robin at")
+        lines = people.until(lambda at=ended: len(people.thread(at)) == 2 and people.thread(at), "two lines")
+        assert lines[0].startswith("Denied by robin at")
+        assert re.fullmatch(r"Log [0-9,]+ · root [0-9a-f]{64}", lines[1]), lines
         assert len(people.cards(request, channel)) == 1
     people.type("kim", f"show {request} payload=x", channel=PAYLOAD)
     people.hears("kim", "ask for one file")
@@ -158,8 +158,9 @@ def test_two_people_approve_and_on_call_takes_it_away_again(life: Life) -> None:
         ended = people.card(request, "refused 3 of 3 probes", channel)
         assert "Revoked by kim" in ended.visible_text() and "report.csv" in ended.visible_text()
         assert actions_of(ended) == ["cs_details", "cs_console"]
-        lines = people.until(lambda at=ended: len(people.thread(at)) == 4 and people.thread(at), "four lines")
-        assert [line.split()[0] for line in lines] == ["Approved", "Live", "Revoking", "Ended"], lines
+        lines = people.until(lambda at=ended: len(people.thread(at)) == 5 and people.thread(at), "five lines")
+        told = [line.split()[0] for line in lines if not line.startswith("Log ")]
+        assert told == ["Approved", "Live", "Revoking", "Ended"], lines
         assert len(people.cards(request, channel)) == 1
     records = of.call("report-bot", "GET", f"/v1/audit/{request}")["records"]
     assert [one["data"]["code"] for one in records if one["type"] == "review.refused"] == [

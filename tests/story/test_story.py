@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from approvers.audit import check_chain
+from approvers.records_parts import VERSIONS
+from tests.recorded import complaints, secrets_in
 from tests.story.town import Refused, Town, grant_of, town
 from workers.providers.port import Secret
 
@@ -69,7 +71,9 @@ def check_every_chain(of: Town) -> None:
             subject = key.removeprefix("{cs}:audit:")
             bodies = [body if isinstance(body, bytes) else body.encode() for body in client.lrange(key, 0, -1)]
             check_chain(subject, bodies)
-            assert all(json.loads(body)["v"] == 1 for body in bodies)
+            assert {json.loads(body)["v"] for body in bodies} == {VERSIONS[-1]}
+            assert complaints({subject: bodies}) == []
+            assert secrets_in({subject: bodies}) == []
 
 
 @pytest.mark.timeout(120)

@@ -26,6 +26,7 @@ from tests.worlds.gate import Gate
 from tests.worlds.ministack import Ministack
 from tests.worlds.processes import Process, start
 from tests.worlds.redis_gate import QUIET, RedisGate
+from tests.worlds.signing import CLOCK_ENV
 from tests.worlds.valkey import Valkey, free_port
 from workers.policies import apply
 from workers.providers.port import Secret
@@ -183,7 +184,7 @@ def town(
                    "COUNTERSIGN_DELIVERY_KEY": delivery.text, "COUNTERSIGN_DEMO": "true", **(web or {})}  # fmt: skip
         worker_env = {**common, **_aws(aws, aws_gate), "COUNTERSIGN_REDIS_URL": worker_gate.url,
                       "COUNTERSIGN_DELIVERY_PUBLIC_KEY": delivery.public_text}  # fmt: skip
-        clock_env = {**common, "COUNTERSIGN_REDIS_URL": clock_gate.url}
+        clock_env = {**common, **CLOCK_ENV, "COUNTERSIGN_REDIS_URL": clock_gate.url}
         bot = stack.enter_context(start("bot", web_env, folder / "out"))
         worker = stack.enter_context(start(worker_module, worker_env, folder / "out", name="worker"))
         clock = stack.enter_context(start("workers.clock", clock_env, folder / "out", name="clock"))

@@ -16,6 +16,8 @@ from bot.reading import View
 from tests.bot.postings_town import Sink
 from tests.bot.test_desk import World
 from tests.worlds import samples
+from tests.worlds.dues import looked_after
+from tests.worlds.texts import records_of
 from workers.clock.due import Clock
 from workers.clock.waiting import Waiting
 from workers.policies import apply
@@ -49,7 +51,7 @@ class Watched(World):
         """Let time pass until then, doing what falls due on the way at its moment; returns a word for each."""
         until, words = view.request.submitted_at + timedelta(minutes=minutes), []
         while True:
-            handout = await self.store.due.claim("clock", most=9, lease=timedelta(seconds=20))
+            handout = await looked_after(self.store)
             words += [await self.waiting.look_after(item) for item in handout.items]
             await self.waiting.settle()
             if not handout.items:
@@ -221,7 +223,7 @@ async def test_from_a_level_on_its_groups_may_fill_the_seats_and_on_call_hears_u
     after = await world.now(view)
     assert (after.fill_in, after.alerted_at) == ((("oncall", "dba"),), world.time)
     assert render(after, None).asked.endswith("1 of dba; oncall may fill in for dba.")
-    bodies = [json.loads(body) for body in await world.store.log.chain(view.request.id)]
+    bodies = await records_of(world.store, view.request.id)
     assert bodies[-1]["data"] == {"level": 2, "why": "time", "may_fill": ["oncall for dba"]}
     assert world.alerts.keys == [f"request.escalated:{view.request.id}"]
     with pytest.raises(Forbidden, match="oncall may fill in for dba"):
@@ -232,7 +234,7 @@ async def test_from_a_level_on_its_groups_may_fill_the_seats_and_on_call_hears_u
         ("oncall", "sre", "dba"),
         ("dba",),
     )
-    bodies = [json.loads(body) for body in await world.store.log.chain(view.request.id)]
+    bodies = await records_of(world.store, view.request.id)
     assert next(one for one in bodies if one["type"] == "review.recorded")["data"]["raised"] == ["dba"]
     assert await world.at(view, 10) == ["decided"]
     assert world.alerts.keys[-1] == f"-request.escalated:{view.request.id}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.worlds.signing import CLOCK_ENV
+from tests.worlds.signing import KEY as SIGNING_KEY
 from workers.config import NEEDS, ConfigurationError, describe, is_loopback, load
 from workers.settings import Settings
 from workers.vault import DeliveryKey
@@ -22,7 +24,8 @@ def faults(environ: dict[str, str], process: str = "command") -> list[str]:
 
 @pytest.mark.parametrize("process", ["web", "worker", "clock", "command"])
 def test_a_minimal_environment_is_enough(process: str) -> None:
-    settings = load(OK | {"PATH": "/bin", "HOME": "/root"}, process)  # type: ignore[arg-type]
+    key = CLOCK_ENV if process == "clock" else {}
+    settings = load(OK | key | {"PATH": "/bin", "HOME": "/root"}, process)  # type: ignore[arg-type]
     assert (settings.host, settings.port, settings.providers, settings.demo) == ("127.0.0.1", 8080, ("aws",), False)
     assert settings.store_url == settings.queue_url == STORE["COUNTERSIGN_REDIS_URL"]
     assert settings.base_url == "http://127.0.0.1:8080"
@@ -49,6 +52,27 @@ def test_values_are_read() -> None:
 
 def test_the_caller_commands_names_are_tolerated() -> None:
     load(OK | {"COUNTERSIGN_URL": "http://x", "COUNTERSIGN_API_KEY": "cs_x"})
+
+
+def test_a_clock_needs_the_signing_key() -> None:
+    assert faults(STORE, "clock") == [
+        "COUNTERSIGN_SIGNING_KEY_FILE is missing, and clock needs it: make one with: countersign keys signing new NAME"
+    ]
+    both = faults(STORE | CLOCK_ENV | {"COUNTERSIGN_SIGNING_KEY_FILE": "/k"}, "clock")
+    assert both == ["COUNTERSIGN_SIGNING_KEY and COUNTERSIGN_SIGNING_KEY_FILE are both set: unset one of them"]
+
+
+@pytest.mark.parametrize("name", ["", "_FILE", "_BEFORE", "_BEFORE_FILE"])
+def test_web_refuses_to_hold_a_signing_key(name: str) -> None:
+    value = "/k" if name.endswith("FILE") else SIGNING_KEY.text
+    [told] = faults(OK | {f"COUNTERSIGN_SIGNING_KEY{name}": value}, "web")
+    assert told.startswith(f"COUNTERSIGN_SIGNING_KEY{name} is set for web, which must hold no signing key")
+    assert SIGNING_KEY.text not in told
+
+
+def test_the_other_processes_need_no_signing_key_and_no_repr_shows_it() -> None:
+    assert not {"signing_key", "signing_key_file"}.intersection(*NEEDS.values())
+    assert SIGNING_KEY.text not in repr(load(OK | CLOCK_ENV, "clock"))
 
 
 def test_this_process_environment_is_not_consulted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,6 +123,10 @@ def test_this_process_environment_is_not_consulted(monkeypatch: pytest.MonkeyPat
         ("COUNTERSIGN_LEASE_SECONDS", "0", "write 1 to 600"),
         ("COUNTERSIGN_LOG_LEVEL", "chatty", "write debug, info"),
         ("COUNTERSIGN_HOST", "0.0.0.0", "COUNTERSIGN_PUBLIC_URL is missing"),
+        ("COUNTERSIGN_SIGNING_KEY", "AAAA", "countersign keys signing new NAME"),
+        ("COUNTERSIGN_SIGNING_KEY_FILE", "signing.key", "countersign keys signing new NAME"),
+        ("COUNTERSIGN_SIGNING_KEY_BEFORE", "countersign-delivery-key+a+b", "the key that signed until now"),
+        ("COUNTERSIGN_WITNESS_FILE", "witness", "write an absolute path"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_remedy(name: str, value: str, fault: str) -> None:

@@ -24,6 +24,7 @@ from countersign.ops.second import Approval, Asked, second_yes
 from tests.bot.test_desk import World, person
 from tests.worlds import samples
 from tests.worlds.samples import NOW
+from tests.worlds.texts import records_of
 from workers.policies import Applied, NeedsApproval, Policies, apply
 from workers.stores import layout
 
@@ -141,7 +142,7 @@ async def test_a_change_needs_the_quorum_that_the_policy_in_force_names(locked: 
     assert await locked.in_force() == LOCKED
     (done,) = await locked.apply(NEW, (await locked.ask(NEW)).use)
     assert done.changed and await locked.in_force() == NEW
-    record = json.loads((await locked.world.store.log.chain("sys"))[-1])
+    record = (await records_of(locked.world.store, "sys"))[-1]
     assert (record["type"], record["data"]["approval"], record["data"]["why"]) == (
         "policy.applied", view.request.id, "shorter",
     )  # fmt: skip

@@ -11,7 +11,7 @@ from tests.worlds import samples
 from tests.worlds.web import ROSTER, Web, make_key
 from workers.policies import apply
 from workers.stores import layout
-from workers.stores.port import Store
+from workers.stores.port import Store, transact
 
 DUTY = ROSTER + '\n[person.eve]\nemail = "eve@example.com"\n\n[group.duty]\npeople = ["alex"]\noncall = true\n'
 """robin reviews, alex reviews and is on call, eve is in no group, kim holds an operator's key."""
@@ -44,8 +44,8 @@ async def put_live(store: Store, number: int, *, actor: str = "agent:report-bot"
         key = layout.request_key(one)
         stored = layout.put(key, 0, request.model_dump_json())
         opened = layout.grant_opened(grant)
-        part = layout.commit(now, stored, {**opened, "due": {**opened["due"], **due}})
-        await store.records.commit(part)
+        parts = stored, {**opened, "due": {**opened["due"], **due}}
+        await transact(store.records, [], lambda seen, parts=parts: (layout.commit(seen.now, *parts), None))
         ids.append(one)
     return ids
 

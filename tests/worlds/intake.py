@@ -19,6 +19,7 @@ import rfc8785
 from aiohttp import web
 
 from approvers.action import parse_action
+from approvers.audit import By, Draft, link
 from approvers.errors import CountersignError
 from approvers.grant import LIVE
 from approvers.times import stamp
@@ -26,7 +27,7 @@ from tests.worlds.background import Background
 from tests.worlds.intake_rows import PRINCIPAL, SECRET, Rows, answer, credential, settled
 
 API_KEY = "cs_world-key-0123456789"
-QUERIES = {"wait", "after", "mine", "state", "actor"}
+QUERIES = {"wait", "after", "mine", "state", "actor", "bodies"}
 
 
 class Refusal(Exception):
@@ -290,9 +291,10 @@ class IntakeWorld:
 
     async def _audit(self, request: web.Request) -> web.Response:
         row = self._find(request)
-        by = {"person": None, "iss": "key", "sub": PRINCIPAL}
-        record = {"n": 1, "at": row["submitted_at"], "type": "request.submitted", "by": by, "subject": row["id"]}
-        return web.json_response({"records": [record]})
+        draft = Draft(row["id"], "request.submitted", By(PRINCIPAL, "key", PRINCIPAL), "api", {})
+        (entry,) = link([draft], datetime.fromisoformat(row["submitted_at"]), {})
+        answer = {"subject": row["id"], "records": [json.loads(entry.body)], "note": ""}
+        return web.json_response({**answer, "bodies": [entry.body.decode()]} if "bodies" in request.query else answer)
 
     async def _revoke_many(self, request: web.Request) -> web.Response:
         body = await request.json()

@@ -34,6 +34,7 @@ class Rows:
         self.mints = True  # the worker mints at once
         self.proves = True  # the worker proves an end at once
         self.narrowed: dict[str, Any] | None = None  # what a reviewer made smaller
+        self.receipt: Callable[[dict[str, Any]], dict[str, Any]] | None = None  # of an approved action
         self.secrets: dict[str, dict[str, str]] = {}  # by grant id; SECRET for all others
         self.frozen: dict[str, Any] = {"on": False, "why": "", "by": None, "at": None}
         self.expires_in = timedelta(minutes=15)
@@ -128,6 +129,8 @@ class Rows:
             }
             if self.mints:
                 self.mint(row)
+        elif self.receipt:
+            self.set(row, receipt=self.receipt(row))
 
     def deny(self, row: dict[str, Any], by: str, reason: str) -> None:
         message = f"Denied. Do not retry it or work round it. What was said: {reason}"

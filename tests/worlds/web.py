@@ -25,6 +25,7 @@ from bot.health import Health
 from bot.identity import ApiKey
 from bot.problems import KINDS
 from tests.worlds import samples
+from tests.worlds.texts import records_of
 from workers.alerts import Alert
 from workers.config import load
 from workers.policies import apply
@@ -135,7 +136,7 @@ class Web:
         """Return a chain's records, the chain checked."""
         bodies = await self.store.log.chain(subject)
         check_chain(subject, bodies)
-        return [json.loads(body) for body in bodies]
+        return await records_of(self.store, subject)
 
     async def refusals(self) -> list[dict[str, Any]]:
         """Return what was refused and recorded under `sys`."""

@@ -7,6 +7,7 @@ most their lease. The clock decides no time itself: what is due is due by the st
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
@@ -14,12 +15,15 @@ from approvers.errors import CountersignError
 from approvers.times import gone_back
 from workers import logs
 from workers.alerts import Alerts
+from workers.clock.notary import Notary
 from workers.clock.owing import Owing
+from workers.clock.receipting import Receipting
+from workers.clock.streaming import Streaming
 from workers.clock.waiting import Waiting
 from workers.policies import Policies
 from workers.queue import MOST_AT_ONCE, Queue
 from workers.stores import layout
-from workers.stores.port import Commit, Handout, Store, Unavailable
+from workers.stores.port import Attempt, Commit, Handout, Store, Unavailable
 
 AT_ONCE = 32
 BEAT_EVERY = timedelta(seconds=1)
@@ -38,8 +42,16 @@ _log = logs.get_logger(__name__)
 class Clock:
     """Dispatch what is due until cancelled."""
 
-    def __init__(self, store: Store, queue: Queue, lease: timedelta, alerts: Alerts) -> None:
+    def __init__(
+        self, store: Store, queue: Queue, lease: timedelta, alerts: Alerts,
+        *, notary: Notary | None = None, receipting: Receipting | None = None, streaming: Streaming | None = None,
+    ) -> None:  # fmt: skip
+        """Without `notary` and `receipting` nothing is signed: receipts stay due for a clock that has a key.
+
+        Without `streaming` no record goes to a SIEM.
+        """
         self._store, self._queue, self._lease = store, queue, lease
+        self._notary, self._receipting, self._streaming = notary, receipting, streaming
         self._policies = Policies(store.records, store.signals)
         self._waiting = Waiting(store, self._policies, alerts)
         self._owing = Owing(store, alerts)
@@ -50,7 +62,8 @@ class Clock:
         """Run every loop; each survives the store's absence."""
         await self._start_sweeping()
         async with asyncio.TaskGroup() as group:
-            for loop in (self.dispatch, self.attend, self.follow, self.beat):
+            more = [one.turn for one in (self._notary, self._receipting, self._streaming) if one]
+            for loop in (self.dispatch, self.attend, self.follow, self.beat, *more):
                 group.create_task(_for_ever(loop))
 
     async def leave(self) -> None:
@@ -73,10 +86,14 @@ class Clock:
         if self._policies.roster is None:
             await self._refresh()
         handout = await self._store.due.claim("clock", most=AT_ONCE, lease=self._lease)
-        uses = [item for item in handout.items if item.member.startswith(f"{layout.OWING}:")]
-        for item in uses:
+        kinds: defaultdict[str, list[Attempt]] = defaultdict(list)
+        for item in handout.items:
+            kinds[item.member.partition(":")[0]].append(item)
+        if self._receipting:
+            self._receipting.begin(kinds.pop(layout.RECEIPT, ()))
+        for item in kinds.pop(layout.OWING, ()):
             self._owing.begin(item)
-        await asyncio.gather(*(self._waiting.look_after(item) for item in handout.items if item not in uses))
+        await asyncio.gather(*(self._waiting.look_after(item) for item in kinds["request"]))
         if not handout.items:
             await self._store.due.wait("clock", min(LOOK_AGAIN, handout.next_in))
 

@@ -96,7 +96,8 @@ class Waiting:
 
 def _expired(before: Request, cards: str, seen: Snapshot, attempt: Attempt) -> tuple[Commit, Look]:
     after = requests.expire(before, seen.now, reached=waiting.reached(cards, before) is not False)
-    told = {"state": after.state, "because": after.because, "seats": dict(before.ruling.seats)}
+    told = {"state": after.state, "because": after.because, "seats": dict(before.ruling.seats),
+            "expires_at": stamp(before.expires_at)}  # fmt: skip
     # What nobody was shown until its end stays told: somebody has to find out why.
     alerts = tuple(alert for alert in _over(before, None, seen.now) if not alert.key.startswith(UNREACHED))
     return layout.commit(

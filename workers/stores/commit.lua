@@ -30,9 +30,16 @@ local puts, entries, events = section(2), section(2), section(1)
 local undue, due = section(2), section(3)
 local forget, leave, enter = section(2), section(2), section(3)
 local sealed, counts, wakes = section(3), section(2), section(1)
+local texts, erase = section(3), section(2)
 
 local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+local cut = call('EXISTS', prefix .. 'cut') == 1
+local function taken_out(subject) -- how many of a chain's first records are no longer in the log
+  local head = cut and call('HGET', prefix .. 'cut', subject)
+  return head and tonumber(string.match(head, '^%d+')) or 0
+end
 
 -- Check. A commit that is found in a record, or by its mark, has won before: its answer was lost.
 local ids, versions, conflict, record, mark = {}, {}, nil, prefix .. 'record:', nil
@@ -51,7 +58,10 @@ if math.abs(now - at) > tonumber(tolerance) then return {'conflict', 'time'} end
 if before ~= '' and now >= tonumber(before) then return {'late'} end
 if conflict then return {'conflict', conflict} end
 for subject, length in heads() do
-  if call('LLEN', prefix .. 'audit:' .. subject) ~= tonumber(length) then return {'conflict', 'audit:' .. subject} end
+  local last = tonumber(length)
+  if last ~= call('LLEN', prefix .. 'audit:' .. subject) + taken_out(subject) then
+    return {'conflict', 'audit:' .. subject}
+  end
 end
 for name in unique() do
   local value = call('GET', prefix .. 'name:' .. name)
@@ -68,9 +78,11 @@ for key, json in puts() do
 end
 if mark then call('SET', mark, '', 'PX', 60000) end
 for subject, body in entries() do
-  local n = call('RPUSH', prefix .. 'audit:' .. subject, body)
+  local n = call('RPUSH', prefix .. 'audit:' .. subject, body) + taken_out(subject)
   call('RPUSH', prefix .. 'log', subject .. ' ' .. n)
 end
+for subject, commitment, held in texts() do call('HSET', prefix .. 'texts:' .. subject, commitment, held) end
+for subject, commitment in erase() do call('HDEL', prefix .. 'texts:' .. subject, commitment) end
 
 local ring = events()() and call('XLEN', prefix .. 'outbox') == 0
 for event in events() do call('XADD', prefix .. 'outbox', '*', 'e', event) end

@@ -44,7 +44,8 @@ def arguments(commit: Commit) -> list[Argument]:
     _pairs(out, commit.unique.items())
     _pairs(out, commit.limits.items())
     _pairs(out, commit.puts.items())
-    _pairs(out, [(entry.subject, entry.body) for entry in commit.entries()])
+    entries = commit.entries()
+    _pairs(out, [(entry.subject, entry.body) for entry in entries])
     out += [len(commit.events), *commit.events]
     _pairs(out, [(lane_of(member), member) for member in commit.undue])
     _rows(out, [(lane_of(member), member, to_ms(moment)) for member, moment in commit.due.items()])
@@ -61,6 +62,8 @@ def arguments(commit: Commit) -> list[Argument]:
     _pairs(out, commit.counts.items())
     woken = wakes(commit)
     out += [len(woken), *woken]
+    _rows(out, [(entry.subject, mark, held) for entry in entries for mark, held in entry.texts.items()])
+    _pairs(out, [(subject, mark) for subject, marks in commit.erase.items() for mark in marks])
     return out
 
 

@@ -33,7 +33,9 @@ HISTORY, KNOWN, BEAT = "history:", "known:", "beat:"
 """What keys of counters and heartbeats begin with; nobody waits for a change of them."""
 HEARING = f"{BEAT}web"
 """The record of since when web processes are there to hear callers (see `approvers.lifetime.Hearing`)."""
-OWING = "owing"
+OWING, RECEIPT = "owing", "receipt"
+NOTARY, ROLLBACK, CHECKPOINTS = "notary:log", "notary:rollback", "checkpoints"
+"""The records of what is signed and of a log that is another one, and the index of checkpoints by size."""
 
 
 def request_key(request: str) -> str:
@@ -94,6 +96,16 @@ def room_of(role_arn: str) -> str:
 def owing_key(request: str) -> str:
     """Return the due member under which the clock looks after a use of break-glass until it is reviewed."""
     return f"{OWING}:{request}"
+
+
+def checkpoint_key(size: int) -> str:
+    """Return the record key of the signed checkpoint at that size."""
+    return f"checkpoint:{size}"
+
+
+def receipt_key(request: str) -> str:
+    """Return the due member under which the clock signs the receipt of a decided request."""
+    return f"{RECEIPT}:{request}"
 
 
 def waiting_of(principal: str) -> str:
@@ -159,6 +171,7 @@ def request_opened(request: Request, look_at: datetime | None = None) -> Part:
         part["unique"] = {fold_name(request.principal, request.action_digest): request.id}
     else:
         part["counts"] |= timing("decision_seconds", timedelta())
+        part["due"] = {receipt_key(request.id): request.submitted_at}
         if not opens_grant(request):
             part["forget"] = _names_forgotten(request, request.submitted_at)
     return part
@@ -191,12 +204,23 @@ def request_changed(
     if not opens_grant(request):
         forget |= {handle_name(request.handle): None, **_names_forgotten(request, at)}
     alarmed = bool(request.unreached_at or request.alerted_at or request.empty)
-    last_look: dict[str, Any] = {"due": {key: at}} if alarmed else {"undue": [key]}  # the clock ends its alarms
+    last_look = {key: at} if alarmed else {}  # the clock ends its alarms
     return part | {
-        **last_look,
+        "due": {receipt_key(request.id): at, **last_look},
+        **({} if alarmed else {"undue": [key]}),
         "leave": {WAITING: [request.id], waiting_of(request.principal): [request.id]},
         "forget": forget,
         "counts": {f"requests:{request.state}": 1, **timing("decision_seconds", at - request.submitted_at)},
+    }
+
+
+def receipted(seen: Versioned, request: Request, *, at: datetime) -> Part:
+    """Return what the receipt of a decided request touches: its record, whose readers are woken, and who is told."""
+    took = at - (request.decided_at or request.submitted_at)
+    return {
+        **put(request_key(request.id), seen.version, request.model_dump_json()),
+        "events": [event("request.receipted", at, request=request.id)],
+        "counts": timing("receipt_seconds", took),
     }
 
 

@@ -19,6 +19,7 @@ from workers.stores.encoding import OUTBOX, check, lengths, wakes
 from workers.stores.port import (
     CLOCK_TOLERANCE,
     Attempt,
+    Base,
     Commit,
     Conflict,
     Fenced,
@@ -30,6 +31,7 @@ from workers.stores.port import (
     Store,
     Taken,
     TooLate,
+    Truncated,
     Versioned,
     lane_of,
 )
@@ -59,6 +61,8 @@ class _State:
     commits: OrderedDict[str, None] = field(default_factory=OrderedDict)
     chains: defaultdict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     log: list[bytes] = field(default_factory=list)
+    texts: defaultdict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    base: Base = field(default_factory=Base)
     names: dict[str, tuple[str, datetime | None]] = field(default_factory=dict)
     indexes: defaultdict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     due: dict[Lane, dict[str, int]] = field(default_factory=lambda: {lane: {} for lane in LANES})
@@ -86,12 +90,13 @@ class MemoryStore:
     async def read(self, keys: Sequence[str], chains: Sequence[str] = ()) -> Snapshot:
         """Return records and chain heads as of one moment."""
         state, none = self._state, Versioned()
-        ends = {subject: state.chains[subject] for subject in chains if subject in state.chains}
-        heads = {subject: head_of(bodies[-1], len(bodies)) for subject, bodies in ends.items()}
+        cut = state.base.heads
+        ends = {subject: bodies for subject in chains if (bodies := state.chains.get(subject))}
+        heads = {subject: head_of(end[-1], len(end) + cut.get(subject, Head()).n) for subject, end in ends.items()}
         return Snapshot(
             now=self._now(),
             records={key: state.records.get(key, none) for key in keys},
-            heads={subject: heads.get(subject, Head()) for subject in chains},
+            heads={subject: heads.get(subject) or cut.get(subject, Head()) for subject in chains},
         )
 
     async def commit(self, commit: Commit) -> None:
@@ -177,11 +182,23 @@ class MemoryStore:
 
     async def tail(self, after: int, limit: int = 500) -> list[bytes]:
         """Return up to `limit` records behind position `after`."""
-        return self._state.log[after : after + limit]
+        first = after - self._state.base.size
+        if first < 0:
+            raise Truncated(self._state.base.size)
+        return self._state.log[first : first + limit]
 
     async def size(self) -> int:
-        """Return how many records there are."""
-        return len(self._state.log)
+        """Return how many records there are, with those that were taken out."""
+        return self._state.base.size + len(self._state.log)
+
+    async def texts(self, subjects: Sequence[str]) -> Mapping[str, str]:
+        """Return what these subjects' records commit to, unless it was erased."""
+        texts = self._state.texts
+        return {mark: held for subject in subjects for mark, held in texts.get(subject, {}).items()}
+
+    async def base(self) -> Base:
+        """Return where the log begins."""
+        return self._state.base
 
     # --- Outbox ---
 
@@ -251,7 +268,7 @@ class MemoryStore:
             if state.records.get(key, Versioned()).version != version:
                 raise Conflict(key)
         for subject, length in lengths(commit).items():
-            if len(state.chains.get(subject, ())) != length:
+            if len(state.chains.get(subject, ())) + state.base.heads.get(subject, Head()).n != length:
                 raise Conflict(f"audit:{subject}")
         for name in commit.unique:
             if (value := self._find(name)) is not None:
@@ -265,6 +282,10 @@ class MemoryStore:
         for entry in commit.entries():  # first: it is what may still fail, on a value that has no canonical form
             state.chains[entry.subject].append(entry.body)
             state.log.append(entry.body)
+            state.texts[entry.subject].update(entry.texts)
+        for subject, marks in commit.erase.items():
+            for mark in marks:
+                state.texts[subject].pop(mark, None)
         for key, json in commit.puts.items():
             state.records[key] = Versioned(commit.expects[key] + 1, json)
         if commit.events and not state.outbox:

@@ -19,9 +19,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeVar
 
+from approvers import audit
 from approvers.audit import Draft, Entry, Head, link
 
 T = TypeVar("T")
+Base = audit.Base
 Lane = Literal["worker", "clock"]
 CLOCK_TOLERANCE = timedelta(seconds=2)
 """How far `Commit.at` may lie from the store's own time; beyond it the commit is refused as a Conflict on `time`."""
@@ -61,6 +63,14 @@ class Full(StoreError):
 
 class TooLate(StoreError):
     """The store's time has reached `Commit.before`."""
+
+
+class Truncated(StoreError):
+    """These records were taken out of the log; an export holds them. `size` says how many were."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the log's first {size} records were taken out; an export holds them")
+        self.size = size
 
 
 class Fenced(StoreError):
@@ -123,6 +133,8 @@ class Commit:
         sealed: grant id → sealed credential, or None to delete it.
         counts: counter → how much it grows (whole numbers; they feed /metrics).
         before: refused as TooLate when the store's time has reached this.
+        erase: subject → commitments of texts that are forgotten; their marks stay in the log.
+        salt: random; the salts of typed texts are drawn from it.
         id: makes a resend after a lost answer learn that it had won.
     """
 
@@ -144,11 +156,13 @@ class Commit:
     sealed: Mapping[str, Sealed | None] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     before: datetime | None = None
+    erase: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    salt: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     id: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def entries(self) -> list[Entry]:
         """Return the audit records as they will be stored."""
-        return link(self.drafts, self.at, self.heads)
+        return link(self.drafts, self.at, self.heads, self.salt)
 
 
 class Records(Protocol):
@@ -211,15 +225,23 @@ class Log(Protocol):
     """Read the audit log. Positions count from 1, over all subjects, in the order of the commits."""
 
     async def chain(self, subject: str) -> list[bytes]:
-        """Return every record of a subject, oldest first."""
+        """Return every record of a subject that the log still has, oldest first."""
         ...
 
     async def tail(self, after: int, limit: int = 500) -> list[bytes]:
-        """Return up to `limit` records behind position `after`."""
+        """Return up to `limit` records behind position `after`. Raises Truncated: they were taken out."""
         ...
 
     async def size(self) -> int:
-        """Return how many records there are."""
+        """Return how many records there are, with those that were taken out."""
+        ...
+
+    async def texts(self, subjects: Sequence[str]) -> Mapping[str, str]:
+        """Return what these subjects' records commit to, unless it was erased: commitment → salt (hex) and text."""
+        ...
+
+    async def base(self) -> Base:
+        """Return where the log begins."""
         ...
 
 

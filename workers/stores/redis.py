@@ -3,7 +3,8 @@
 Keys, all behind the prefix: `record:KEY` hashes (v version, c ids of the last commits, j JSON) · `audit:SUBJECT` lists
 of bodies and `log`, the list of references to them · `name:NAME` · `index:INDEX` and `due:LANE` sorted sets, in ms ·
 `claims` member → fence, `fences` counter, `wake:LANE` · `outbox` stream, `leader` · `sealed:GRANT` · `stats` ·
-`beats` · `commit:ID` marks of commits without records, for a minute.
+`beats` · `commit:ID` marks of commits without records, for a minute · `texts:SUBJECT` commitment → salt and text ·
+`base` and `cut`: where a log begins whose first records were taken out, and where its chains do.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from workers.stores.encoding import arguments, check
 from workers.stores.link import Link, Script, guarded
 from workers.stores.port import (
     Attempt,
+    Base,
     Commit,
     Conflict,
     Fenced,
@@ -34,6 +36,7 @@ from workers.stores.port import (
     StoreError,
     Taken,
     TooLate,
+    Truncated,
     Versioned,
     lane_of,
 )
@@ -48,6 +51,7 @@ REMEMBERED = 10_000
 COMMIT, READ, MEMBERS = Script("commit"), Script("read"), Script("members")
 CLAIM, HOLD, LAG = Script("claim"), Script("hold"), Script("lag")
 TAIL, LEAD, BEAT = Script("tail"), Script("lead"), Script("beat")
+SIZE, TEXTS, BASE = Script("size"), Script("texts"), Script("base")
 
 
 class NotDurable(StoreError):
@@ -101,6 +105,13 @@ def _ms(duration: timedelta) -> int:
     return duration // timedelta(milliseconds=1)
 
 
+def _head(body: bytes, n: int) -> Head:
+    """Return a chain's head by its last body, or by what is left of it where every record was taken out."""
+    if body.startswith(b"="):
+        return Head(n, body[1:].decode())
+    return head_of(body, n) if n else Head()
+
+
 class RedisRecords:
     """Read and change state."""
 
@@ -117,7 +128,7 @@ class RedisRecords:
         return Snapshot(
             now=from_ms(reply[0]),
             records=records,
-            heads={subject: head_of(body, n) if n else Head() for subject, (n, body) in ends},
+            heads={subject: _head(body, n) for subject, (n, body) in ends},
         )
 
     async def commit(self, commit: Commit) -> None:
@@ -198,11 +209,26 @@ class RedisLog:
 
     async def tail(self, after: int, limit: int = 500) -> list[bytes]:
         """Return up to `limit` records behind position `after`."""
-        return list(await self._link.run(TAIL, [after, limit]))
+        reply = await self._link.run(TAIL, [after, limit])
+        if isinstance(reply, int):
+            raise Truncated(reply)
+        return list(reply)
 
     async def size(self) -> int:
-        """Return how many records there are."""
-        return int(await self._link.call("LLEN", f"{self._link.prefix}log"))
+        """Return how many records there are, with those that were taken out."""
+        return int(await self._link.run(SIZE, []))
+
+    async def texts(self, subjects: Sequence[str]) -> Mapping[str, str]:
+        """Return what these subjects' records commit to, unless it was erased."""
+        flat = await self._link.run(TEXTS, subjects)
+        return {mark.decode(): held.decode() for mark, held in zip(flat[::2], flat[1::2], strict=True)}
+
+    async def base(self) -> Base:
+        """Return where the log begins."""
+        size, peaks, *cut = await self._link.run(BASE, [])
+        found = [row.decode().split(" ") for row in cut]
+        heads = {subject: Head(int(n), prev) for subject, n, prev in found}
+        return Base(int(size), tuple(map(bytes.fromhex, peaks.decode().split())), heads)
 
 
 class RedisOutbox:

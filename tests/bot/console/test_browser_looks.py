@@ -15,7 +15,7 @@ HOSTILE = (
     "</bdi></p><script>alert(1)</script><img src=x onerror=alert(2)><style>*{display:none}</style>"
     "<meta http-equiv=refresh content='0;url=//evil.example'>\u202egnp.exe\u2066 Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢ " + "W" * 40_000
 )
-UNNAMED = """() => [...document.querySelectorAll("a, button, summary, textarea, input[type=text], pre[tabindex]")]
+UNNAMED = """() => [...document.querySelectorAll("a,button,summary,textarea,select,input[type=text],pre[tabindex]")]
     .filter(one => one.checkVisibility() && !(one.innerText.trim() || one.getAttribute("aria-label")
         || (one.id && document.querySelector(`label[for="${one.id}"]`))))
     .map(one => one.outerHTML.slice(0, 200))"""
@@ -70,6 +70,8 @@ async def scene(stage: World, look: Open, **options: object) -> tuple[Screen, li
         f"/console/requests/{ended.request.id}",
         "/console/policy",
         "/console/reviewers",
+        "/console/search?actor=report-bot",
+        "/console/reports",
         "/console/stop",
         "/console/stop/of/all",
         "/console/nothing",

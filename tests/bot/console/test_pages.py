@@ -6,6 +6,7 @@ import pytest
 from approvers.audit import Draft
 from tests.bot.console.conftest import Visitor, until
 from tests.bot.console.world import BOT, World
+from tests.worlds.texts import records_of
 from workers.stores import layout
 from workers.stores.memory import MemoryStore
 from workers.stores.port import Commit
@@ -36,6 +37,8 @@ async def test_no_page_has_inline_script_or_style(world: World, visitor: Visitor
         "/console/",
         "/console/policy",
         "/console/reviewers",
+        "/console/search?actor=report-bot",
+        "/console/reports",
         f"/console/requests/{view.request.id}",
         "/console/x",
     ):
@@ -51,7 +54,8 @@ async def test_no_secret_is_on_any_page(world: World, visitor: Visitor) -> None:
     await visitor.post("/console/sign-in", token=token)
     await visitor.review(view.request.id, "approve")
     page = await until(visitor, f"/console/requests/{view.request.id}", "ACTIVE")
-    others = ("/console/", "/console/policy", "/console/reviewers", "/console/live")
+    others = ("/console/", "/console/policy", "/console/reviewers", "/console/live", "/console/search?actor=report-bot",
+              "/console/reports", "/console/reports.csv?from=1d")  # fmt: skip
     pages = [page] + [(await visitor.get(path))[1] for path in others]
     cookie = visitor.cookies()["countersign"]
     for secret in (cookie, token, "DRYRUN-no-secret", "DRYRUN-no-token", "sealed"):
@@ -72,7 +76,7 @@ async def test_hostile_text_is_shown_harmlessly_and_kept_whole(world: World, vis
         assert "⟨U+202E⟩" in page
         assert "more characters" in page or path != "/console/"
     assert "é" * 40_000 in page  # on its own page nothing is cut
-    stored = json.loads((await world.deps.store.log.chain(view.request.id))[0])
+    stored = (await records_of(world.deps.store, view.request.id))[0]
     assert stored["data"]["action"]["reason"] == reason
 
 

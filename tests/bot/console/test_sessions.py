@@ -1,10 +1,10 @@
 import asyncio
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from bot.sessions import LINK_LASTS, SESSION_LASTS, LinkRefused, Sessions
+from tests.worlds.texts import records_of
 from workers.stores.memory import memory_store
 from workers.stores.port import Commit, Conflict, Store
 from workers.vault import hash_key
@@ -34,7 +34,7 @@ def sessions(store: Store) -> Sessions:
 
 
 async def told(store: Store) -> list[dict]:
-    return [json.loads(body) for body in await store.log.chain("sys")]
+    return await records_of(store, "sys")
 
 
 async def test_a_link_becomes_one_session(sessions: Sessions) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from bot.app import DEPS, Deps, build_app
 from bot.identity import Identity
 from bot.reading import View
 from bot.sessions import Sessions
+from tests.worlds.texts import records_of
 from workers.alerts import LogAlerts
 from workers.config import load
 from workers.leasing import advance
@@ -95,7 +95,7 @@ class World:
 
     async def records(self, subject: str) -> list[dict[str, Any]]:
         """Return all records of a subject."""
-        return [json.loads(body) for body in await self.deps.store.log.chain(subject)]
+        return await records_of(self.deps.store, subject)
 
     async def kinds(self, subject: str) -> list[str]:
         """Return the kinds of all records of a subject."""

@@ -20,6 +20,7 @@ from tests.bot.slack.town import ACCOUNTS, CHANNEL, GONE, GUEST, NOBODY, OUTSIDE
 from tests.bot.slack.town import rules as rules_of
 from tests.worlds.slack import Delivery, Message, forms, payloads
 from tests.worlds.slack import View as Shown
+from tests.worlds.texts import records_of
 
 BUCKET = "arn:aws:s3:::customer-exports"
 FORM = {
@@ -49,7 +50,7 @@ async def live(town: SlackTown) -> View:
 
 
 async def sys(town: SlackTown) -> list[dict[str, Any]]:
-    return [json.loads(body) for body in await town.store.log.chain("sys")]
+    return await records_of(town.store, "sys")
 
 
 async def later(town: SlackTown, name: str, words: str) -> str:

@@ -49,6 +49,13 @@ async def listed(town: SlackTown, words: str) -> Message:
     return found
 
 
+async def noted(town: SlackTown, request: str) -> None:
+    """Wait until the record of the request's cards knows the message that shows it."""
+    async with asyncio.timeout(20):
+        while not (await change(town.store.records, request, lambda cards: cards)).reached:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
 async def flood(town: SlackTown, count: int) -> list[View]:
     """Ask so often, all at once."""
     return await asyncio.gather(*(ask(town, number) for number in range(count)))
@@ -137,6 +144,7 @@ async def test_a_list_that_is_clicked_before_it_is_noted_is_not_taken_for_a_card
     shown = await listed(town, "3 of 3 ")
     row = next(one for one in shown.buttons() if one.action_id == "cs_digest_review")
     name = row.value.partition(".")[0]
+    await noted(town, name)  # or its note comes after the next line
     await change(town.store.records, name, lambda _: Cards())
     await town.click("robin", shown, "cs_digest_review", value=row.value)
     await town.dialog("robin", "cs_review_view")

@@ -25,6 +25,7 @@ from countersign.ops.manifest import manifest
 from tests.bot.console.world import BOT, BUCKET, demo_files, work
 from tests.worlds.slack import Delivery, Message, SlackWorld
 from tests.worlds.slack import View as Shown
+from tests.worlds.texts import records_of
 from workers.alerts import Alerts, LogAlerts
 from workers.config import load
 from workers.policies import apply
@@ -217,7 +218,7 @@ class SlackTown:
 
     async def records(self, view: View) -> list[dict[str, Any]]:
         """Return every record of a request."""
-        return [json.loads(body) for body in await self.store.log.chain(view.request.id)]
+        return await records_of(self.store, view.request.id)
 
     async def kinds(self, view: View) -> list[str]:
         return [record["type"] for record in await self.records(view)]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import json
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -25,6 +24,7 @@ from tests.bot.console.world import World, demo_files, serve
 from tests.bot.surfaces import glass
 from tests.bot.surfaces.console_pages import Part
 from tests.bot.surfaces.driver import Driver
+from tests.worlds.texts import records_of
 from workers.alerts import LogAlerts
 from workers.policies import apply
 from workers.stores.memory import memory_store
@@ -207,7 +207,7 @@ class ConsoleContract:
         return (await self._town.asking.deps.reader.look(request)).request.state
 
     async def refusals(self, request: str) -> list[str]:
-        records = [json.loads(body) for body in await self._town.store.log.chain(request)]
+        records = await records_of(self._town.store, request)
         return [one["data"]["code"] for one in records if one["type"] == "review.refused"]
 
     async def reasons(self, request: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from bot.surfaces.teams_incoming import Incoming
 from tests.bot.teams.town import CHANNEL, GUEST, NOBODY, TeamsTown, account, button, person, read, verbs
 from tests.worlds.teams import Message
 from tests.worlds.teams.activities import BOT_NAME
+from tests.worlds.texts import records_of
 
 BUCKET = "arn:aws:s3:::customer-exports"
 FORM = {
@@ -43,7 +43,7 @@ async def live(town: TeamsTown) -> View:
 
 
 async def sys(town: TeamsTown) -> list[dict[str, Any]]:
-    return [json.loads(body) for body in await town.store.log.chain("sys")]
+    return await records_of(town.store, "sys")
 
 
 @pytest.mark.parametrize("channel", [None, CHANNEL], ids=["in_their_chat", "by_mention"])

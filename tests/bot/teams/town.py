@@ -31,6 +31,7 @@ from tests.bot.console.world import BOT, BUCKET, demo_files, work
 from tests.bot.slack.town import Door, person
 from tests.worlds.teams import Button, Delivery, Message, Private, TeamsWorld
 from tests.worlds.teams.state import OTHER_TENANT, TENANT, object_id
+from tests.worlds.texts import records_of
 from workers.alerts import Alerts, LogAlerts
 from workers.config import load
 from workers.policies import apply
@@ -215,7 +216,7 @@ class TeamsTown:
 
     async def records(self, view: View) -> list[dict[str, Any]]:
         """Return every record of a request."""
-        return [json.loads(body) for body in await self.store.log.chain(view.request.id)]
+        return await records_of(self.store, view.request.id)
 
     async def copies_kept(self, view: View) -> list[dict[str, Any]]:
         """Return the copies of a card as the ledger has them."""

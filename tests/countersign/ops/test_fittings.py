@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from approvers.notes import parse_verifier
 from bot.identity import Keys
 from countersign.ops import fittings
 from countersign.ops.folder import AGENT_ENV, DEMO_JSON, Folder
@@ -18,6 +19,7 @@ from workers.config import load
 from workers.policies import Policies, apply
 from workers.providers.access import Identity
 from workers.providers.access import Keys as AwsKeys
+from workers.signing import public_of
 from workers.stores.memory import memory_store
 from workers.stores.port import Store
 
@@ -53,7 +55,8 @@ async def test_demo_json_holds_what_scripts_rely_on(ground: Ground, store: Store
     assert next(iter(found["reviewers"])) == "dana"  # the human behind the agent comes first
     assert len(found["reviewers"]) >= 3
     assert found["base_url"] == "http://127.0.0.1:8080"
-    assert found["verify_key"] is None
+    assert parse_verifier(found["verify_key"]).name == fittings.DEMO_LOG
+    assert found["verify_key"] == public_of(fittings.signing_key(ground)).text  # the next run signs with it, too
     keys = Keys(store.records)
     asker = await keys.identify(found["api_key"])
     assert (asker.principal, "request" in asker.scopes) == ("caller:report-bot", True)

@@ -16,6 +16,7 @@ from approvers import environment
 from approvers.grant import ProofKind
 from tests.worlds.commands import Box
 from tests.worlds.ministack import QUICK, a_plan, new_grant_id
+from tests.worlds.signing import CLOCK_ENV
 from workers.config import ConfigurationError, load
 from workers.providers.command import CommandProvider
 from workers.providers.command_files import Unusable, executable, folders
@@ -301,7 +302,7 @@ def test_a_worker_does_not_start_with_a_folder_that_it_must_not_use(tmp_path: Pa
     with pytest.raises(ConfigurationError, match="COUNTERSIGN_COMMANDS_DIR") as refused:
         load(environ(box.folder.parent), "worker")
     assert says in str(refused.value)
-    load(environ(box.folder.parent), "clock")  # which runs none of them
+    load({**environ(box.folder.parent), **CLOCK_ENV}, "clock")  # which runs none of them
 
 
 @pytest.mark.parametrize(("where", "says"), [("commands", "absolute path"), ("/does/not/exist", "cannot be read")])

@@ -176,7 +176,7 @@ async def test_the_same_commit_again_is_a_success_and_is_applied_once(store: Sto
 
 
 @pytest.mark.parametrize(
-    "fields", [{"drafts": [draft("sys")]}, {"events": ["x"]}, {"counts": {"n": 1}}], ids=["drafts", "events", "counts"]
+    "fields", [{"drafts": [draft("s")]}, {"events": ["x"]}, {"counts": {"n": 1}}], ids=["drafts", "events", "counts"]
 )
 async def test_a_resend_of_a_commit_without_records_is_known_too(store: Store, fields: dict[str, Any]) -> None:
     commit = await say(store, **fields)
@@ -255,9 +255,9 @@ async def test_transact_without_a_commit_writes_nothing(store: Store) -> None:
 
 async def test_chains_link_over_commits_and_are_told_apart(store: Store) -> None:
     for _ in range(3):
-        heads = (await store.records.read([], ["a", "sys"])).heads
-        await say(store, drafts=[draft("a"), draft("sys", text="ü 🙂"), draft("a")], heads=heads)
-    for subject, length in (("a", 6), ("sys", 3), ("nobody", 0)):
+        heads = (await store.records.read([], ["a", "s"])).heads
+        await say(store, drafts=[draft("a"), draft("s", text="ü 🙂"), draft("a")], heads=heads)
+    for subject, length in (("a", 6), ("s", 3), ("nobody", 0)):
         bodies = await store.log.chain(subject)
         check_chain(subject, bodies)
         assert len(bodies) == length

@@ -19,7 +19,7 @@ from workers.stores.port import Attempt, Commit, Sealed, Store, StoreError
 from workers.stores.redis import connect
 
 KEYS = ["request:a", "request:b", "grant:a"]
-SUBJECTS = ["a", "sys"]
+SUBJECTS = ["a", "s"]
 NAMES = ["idem:x", "handle:K7QF", "fold:ü"]
 INDEXES = ["waiting", "live"]
 MEMBERS = ["grant:a", "grant:b", "sweep:aws", "request:a", "request:b"]

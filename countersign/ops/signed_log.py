@@ -1,0 +1,83 @@
+"""Read what the notary has signed: the newest checkpoint, one of a given size, every one, the keys."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import NamedTuple
+
+from approvers.checkpoint import Checkpoint, read_checkpoint
+from countersign.ops.exporting_folder import NotExported
+from workers.stores import layout
+from workers.stores.port import Records, Store
+
+PATIENCE = timedelta(seconds=30)
+"""How long the clock gets to sign what the log holds; it signs within seconds."""
+LOOK_AGAIN = timedelta(seconds=1)
+PAGE = 500
+
+
+class Signed(NamedTuple):
+    """A signed checkpoint: what it says, and the note that says it."""
+
+    checkpoint: Checkpoint
+    note: str
+
+
+async def newest(
+    store: Store, *, patience: timedelta | None = PATIENCE, waits: Callable[[int], None] = lambda _size: None
+) -> Signed:
+    """Return the newest signed checkpoint, once it covers what the log holds now.
+
+    With no patience, whatever is signed by now will do; `waits` is told once that there is something to wait for.
+    Raises NotExported: nobody signs.
+    """
+    size, until = await store.log.size(), time.monotonic() + (patience.total_seconds() if patience else 0)
+    told = False
+    while True:
+        seen = (await store.records.read([layout.NOTARY])).records[layout.NOTARY]
+        note = json.loads(seen.json).get("note") if seen.version else None
+        found = Signed(read_checkpoint(note), note) if note else None
+        if found and (found.checkpoint.size >= size or patience is None):
+            return found
+        if time.monotonic() >= until:
+            have = f"{found.checkpoint.size:,} of {size:,} records are" if found else f"none of {size:,} records is"
+            raise NotExported(
+                f"{have} under a signed checkpoint: does a clock run (`python -m workers.clock`)? "
+                "`--no-wait` takes what is signed"
+            )
+        if not told:
+            waits(size)
+            told = True
+        await store.signals.changed(layout.NOTARY, LOOK_AGAIN, seen=seen.version)
+
+
+async def signed_at(records: Records, size: int) -> Signed | None:
+    """Return the signed checkpoint of exactly that size, if there is one."""
+    key = layout.checkpoint_key(size)
+    record = (await records.read([key])).records[key]
+    if not record.version:
+        return None
+    note = note_in(record.json)
+    return Signed(read_checkpoint(note), note)
+
+
+async def sizes(records: Records) -> AsyncIterator[list[int]]:
+    """Yield the sizes of all signed checkpoints, some at a time."""
+    after: str | None = None
+    while page := await records.members(layout.CHECKPOINTS, limit=PAGE, after=after):
+        yield [int(member) for member in page]
+        after = page[-1]
+
+
+async def keys(records: Records) -> list[str]:
+    """Return the public keys that ever signed the log, the oldest first."""
+    seen = (await records.read([layout.NOTARY])).records[layout.NOTARY]
+    return [str(one["key"]) for one in json.loads(seen.json).get("keys", ())] if seen.version else []
+
+
+def note_in(json_text: str) -> str:
+    """Return the note that a checkpoint's record holds, alone or beside other things."""
+    return str(json.loads(json_text)["note"]) if json_text.startswith("{") else json_text

@@ -1,0 +1,90 @@
+"""Put together what looks at the records beside their bytes: schema, story, replay, and what is counted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from approvers import records
+from countersign.verifying.core import RECORDS, Seen
+from countersign.verifying.findings import Finding
+from countersign.verifying.replaying import Replay
+from countersign.verifying.story import Story
+
+FOLDERS = ("policies", "rosters")
+SKIPPED = "Not decided once more"
+"""The headline of what could not be replayed, by type and reason: nothing of it is guessed."""
+
+
+class Schema:
+    """Hold each record against the schema of its type."""
+
+    def feed(self, seen: Seen) -> Iterator[Finding]:
+        """Take the next record; yield what it should not hold."""
+        try:
+            records.check(json.loads(seen.body))  # as it stands there: marks, and not the texts put back
+        except records.NotASchema as error:
+            yield Finding(RECORDS, seen.line, "bad_record", str(error))
+
+    def end(self) -> Iterator[Finding]:
+        """Yield nothing: a record stands for itself."""
+        yield from ()
+
+
+class Ends:
+    """Count grants, and how they ended: by the kind of proof, or how else."""
+
+    def __init__(self) -> None:
+        self.grants: Counter[str] = Counter()
+
+    def feed(self, seen: Seen) -> Iterator[Finding]:
+        """Take the next record."""
+        kind, data = seen.record["type"], seen.record["data"]
+        if kind == "grant.opened":
+            self.grants["opened"] += 1
+        elif kind == "grant.revoked":
+            proof = data.get("proof")
+            found = proof.get("kind") if isinstance(proof, Mapping) else None
+            self.grants[f"ended, proof: {found}"] += 1
+        elif kind.startswith("grant.") and data.get("state") == "FAILED":
+            self.grants["never minted"] += 1
+        yield from ()
+
+    def end(self) -> Iterator[Finding]:
+        """Yield nothing: this only counts."""
+        yield from ()
+
+
+class Checks:
+    """Everything that looks at the records of one export; `all` goes into `verify`, `told` into its report."""
+
+    def __init__(self, export: Path) -> None:
+        """Take the folder, for rules that were applied before its first record."""
+        self._export = export
+        self._story, self._replay, self._ends = Story(), Replay(self._rules), Ends()
+        # the replay before the story: of a forged decision it says first that it does not follow from its policy
+        self.all = (Schema(), self._replay, self._story, self._ends)
+
+    def told(self) -> dict[str, Mapping[str, int]]:
+        """Return what was counted, by headline."""
+        return {
+            "Decided once more, with the same outcome": self._replay.replayed,
+            SKIPPED: self._replay.skipped,
+            "Grants": self._ends.grants,
+            "How requests ended": self._story.ended,
+        }
+
+    @property
+    def replayed(self) -> int:
+        """Return how many decisions were made once more."""
+        return self._replay.replayed.total()
+
+    def _rules(self, sha256: str) -> str | None:
+        for folder in FOLDERS:
+            path = self._export / folder / f"{sha256}.toml"
+            if path.is_file() and hashlib.sha256(raw := path.read_bytes()).hexdigest() == sha256:
+                return raw.decode()
+        return None
