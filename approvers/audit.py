@@ -182,6 +182,7 @@ class _Writer:
         if inner and isinstance(value, Recorded):
             return self._model(value, inner)
         if inner and isinstance(value, dict):
+            _check_names(value)
             pairs = [
                 f"{_text(name)}:{self._marked(item) if name in inner else _text(item)}"
                 for name, item in sorted(value.items())
@@ -252,10 +253,14 @@ def _written(value: object) -> str:
     return str(value)
 
 
-def _written_object(value: dict[object, object]) -> str:
+def _check_names(value: Mapping[Any, object]) -> None:
     for key in value:
         if type(key) is not str or not key.isascii():
             raise NotCanonical(f"the key {key!r} is not ASCII text")
+
+
+def _written_object(value: dict[object, object]) -> str:
+    _check_names(value)
     pairs = [f"{_quoted(name)}:{_written(value[name])}" for name in sorted(value)]  # type: ignore[type-var, arg-type]
     return f"{{{','.join(pairs)}}}"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvers.audit import By, Draft, Recorded, canonical, check_chain, link
+from approvers.audit import By, Draft, NotCanonical, Recorded, canonical, check_chain, link
 from approvers.records import TYPES
 from approvers.texts import ERASED, TYPED, commitment, marks_in, restore, text_of
 from tests.worlds.samples import NOW
@@ -89,3 +89,9 @@ def test_records_of_the_first_form_stay_readable() -> None:
     record = json.loads(entry.body)
     assert (record["v"], restore(record, {})["data"]["reason"]) == (1, "no")
     check_chain("req_1", [entry.body])
+
+
+def test_names_beside_a_text_are_held_to_the_closed_domain() -> None:
+    data = {"ending": {"reason": "x", "é": 1}}
+    with pytest.raises(NotCanonical, match="not ASCII"):
+        link([Draft("req_1", "grant.ended", By(None, "t", "t"), "worker", data)], NOW, {}, SEED)
