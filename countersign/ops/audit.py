@@ -99,7 +99,9 @@ async def _export(store: Store, wanted: _Wanted) -> _Done:
 
 async def _signed(store: Store, wanted: _Wanted) -> Signed:
     if wanted.upto is None:
-        return await (newest(store, patience=None) if wanted.no_wait else newest(store, waits=_say_waiting))
+        if wanted.no_wait:
+            return await newest(store, patience=None)
+        return await newest(store, waits=_say_waiting, otherwise=" `--no-wait` takes what is signed")
     found = await signed_at(store.records, wanted.upto)
     if found is None:
         raise WrongOption(f"no checkpoint of size {wanted.upto:,} is signed: take one that is", field="--upto")

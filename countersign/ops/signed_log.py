@@ -27,11 +27,13 @@ class Signed(NamedTuple):
 
 
 async def newest(
-    store: Store, *, patience: timedelta | None = PATIENCE, waits: Callable[[int], None] = lambda _size: None
-) -> Signed:
+    store: Store, *, patience: timedelta | None = PATIENCE, waits: Callable[[int], None] = lambda _size: None,
+    otherwise: str = "",
+) -> Signed:  # fmt: skip
     """Return the newest signed checkpoint, once it covers what the log holds now.
 
-    With no patience, whatever is signed by now will do; `waits` is told once that there is something to wait for.
+    With no patience, whatever is signed by now will do; `waits` is told once that there is something to wait for, and
+    `otherwise` says what else a person can do who waited in vain.
     Raises NotExported: nobody signs.
     """
     size, until = await store.log.size(), time.monotonic() + (patience.total_seconds() if patience else 0)
@@ -45,8 +47,7 @@ async def newest(
         if time.monotonic() >= until:
             have = f"{found.checkpoint.size:,} of {size:,} records are" if found else f"none of {size:,} records is"
             raise NotExported(
-                f"{have} under a signed checkpoint: does a clock run (`python -m workers.clock`)? "
-                "`--no-wait` takes what is signed"
+                f"{have} under a signed checkpoint: does a clock run (`python -m workers.clock`)?{otherwise}"
             )
         if not told:
             waits(size)
