@@ -100,7 +100,12 @@ def verify(
     except Wrong as wrong:
         return Verified(folder.Export(path, "", 0, 0, "", "", {}), findings=[wrong.finding])
     found = Verified(export, trusted=trust_exported, witnesses=len(said))
-    run = _Run(export, found, [*keys, *(_exported(export) if trust_exported else [])], said, checks=checks, moved=moved)
+    try:
+        trusted = _exported(export) if trust_exported else []
+    except Wrong as wrong:
+        found.findings.append(wrong.finding)
+        return found
+    run = _Run(export, found, [*keys, *trusted], said, checks=checks, moved=moved)
     for one in run.findings():
         found.findings.append(one)
         if one.grave and not everything:
@@ -109,7 +114,18 @@ def verify(
 
 
 def _exported(export: folder.Export) -> list[Key]:
-    return [Key.parse(line) for line in export.file(KEYS).read_text().splitlines() if line]
+    """Return the keys that the export names itself. Raises Wrong."""
+    found = []
+    try:
+        texts = export.file(KEYS).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise Wrong(KEYS, None, "bad_file", "it is missing, or no text") from error
+    for line, text in enumerate(texts, 1):
+        try:
+            found.append(Key.parse(text))
+        except ValueError as error:
+            raise Wrong(KEYS, line, "bad_line", str(error)) from error
+    return found
 
 
 class _Run:

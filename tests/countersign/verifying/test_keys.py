@@ -112,3 +112,13 @@ def test_what_nobody_signed_is_no_base(tmp_path: Path) -> None:
 )
 def test_a_base_that_was_changed(base: dict[str, Any], tmp_path: Path) -> None:
     assert not looked(truncated(tmp_path / "e", base=base)).whole
+
+
+@pytest.mark.parametrize("text", ["garbage\n", f"{OURS.text}\n\n", "\n"], ids=["no key", "an empty line", "nothing"])
+def test_keys_of_the_export_that_are_none_are_named(text: str, tmp_path: Path) -> None:
+    log = logs.requests(4, 3)
+    export = log.export(tmp_path / "e")
+    (export.path / "keys.txt").write_text(text)
+    logs.seal(export.path, log.bodies())
+    found = verify(export.path, [], trust_exported=True).findings[-1]
+    assert (found.file, found.line, found.code) == ("keys.txt", text.count("\n"), "bad_line")
