@@ -25,10 +25,12 @@ from typing import Self, TypeVar
 T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 # Asked for by the child itself, before it becomes the program: no code runs between fork and exec in a test process
-# that has threads, and the wish survives the exec. Exits if the parent died first.
+# that has threads, and the wish survives the exec. Exits if the parent died first. Ctrl-C counts, even where the tests
+# were started in the background, where shells have it ignored.
 LAUNCHER = (
     "import ctypes, os, signal, sys; parent = int(sys.argv[1]);"
     "getattr(ctypes.CDLL(None), 'prctl', lambda *a: 0)(1, signal.SIGKILL);"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL);"
     "os.getppid() == parent or os._exit(1);"
     "os.execv(sys.argv[2], sys.argv[2:])"
 )
