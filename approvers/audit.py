@@ -127,11 +127,11 @@ def head_of(body: bytes, n: int) -> Head:
     return Head(n, hashlib.sha256(body).hexdigest())
 
 
-def link(drafts: Iterable[Draft], at: datetime, heads: Mapping[str, Head], seed: bytes | None = None) -> list[Entry]:
+def link(drafts: Iterable[Draft], at: datetime, heads: Mapping[str, Head], seed: bytes | None) -> list[Entry]:
     """Give each draft its place: number, link to the record before it, time. A subject without head begins one.
 
-    The salts of typed texts are drawn from `seed`, 32 random bytes, which every commit has. Without one the records
-    are written in their first form, in which the texts stand as they were typed: as older logs have them.
+    The salts of typed texts are drawn from `seed`, 32 random bytes, which every commit has. None writes the records in
+    their first form, in which the texts stand as they were typed: nobody comes to that by leaving something out.
     """
     ends: dict[str, Entry] = {}
     cut = None if seed is None else Cut(seed)

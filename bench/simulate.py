@@ -87,11 +87,11 @@ def _story(book: Rulebook, number: int, facts: Facts, *, answers: bool) -> Itera
     request = opened(who, action, planned=plan, facts=facts, ruling=ruling, key=f"k{number}")
     drafts = submitted(book, who, request, f"k{number}", book.policy_sha256).drafts
     head = Head()
-    for entry in link(drafts if answers else drafts[:1], facts.at, {}):
+    for entry in link(drafts if answers else drafts[:1], facts.at, {}, None):
         head = head_of(entry.body, entry.n)
         yield entry.body
     if answers and request.state is RequestState.PENDING:
-        yield from (entry.body for entry in link(_answers(request, number), facts.at, {request.id: head}))
+        yield from (entry.body for entry in link(_answers(request, number), facts.at, {request.id: head}, None))
 
 
 def _asked(facts: Facts) -> tuple[Action, Plan]:

@@ -70,7 +70,7 @@ class Story:
 
     def _add(self, subject: str, kind: str, person: str | None, **data: Any) -> None:
         draft = Draft(subject, kind, By(person, "countersign", person or "policy"), "api", data)
-        (entry,) = link([draft], self.at, self._heads)
+        (entry,) = link([draft], self.at, self._heads, None)
         self._heads[subject] = head_of(entry.body, entry.n)
         self.bodies.append(entry.body)
 

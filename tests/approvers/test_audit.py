@@ -43,20 +43,20 @@ def drafts(count: int, subject: str = "req_1") -> list[Draft]:
 
 
 def test_records_link_and_a_later_batch_continues():
-    first = link(drafts(2), NOW, {})
-    again = link(drafts(1), NOW, {"req_1": head_of(first[-1].body, 2)})
+    first = link(drafts(2), NOW, {}, None)
+    again = link(drafts(1), NOW, {"req_1": head_of(first[-1].body, 2)}, None)
     check_chain("req_1", [entry.body for entry in (*first, *again)])
     assert [entry.n for entry in (*first, *again)] == [1, 2, 3]
 
 
 def test_subjects_do_not_mix():
-    entries = link([*drafts(1), *drafts(1, "sys"), *drafts(1)], NOW, {"sys": Head(7, "ab")})
+    entries = link([*drafts(1), *drafts(1, "sys"), *drafts(1)], NOW, {"sys": Head(7, "ab")}, None)
     assert [(entry.subject, entry.n) for entry in entries] == [("req_1", 1), ("sys", 8), ("req_1", 2)]
 
 
 @given(st.integers(2, 6), st.data())
 def test_an_edited_removed_swapped_or_foreign_record_breaks_the_chain(count: int, data: st.DataObject):
-    bodies = [entry.body for entry in link(drafts(count), NOW, {})]
+    bodies = [entry.body for entry in link(drafts(count), NOW, {}, None)]
     at = data.draw(st.integers(0, count - 2))
     edited = [*bodies]
     edited[at] = edited[at].replace(b'"user:dana"', b'"user:kim!"')

@@ -28,7 +28,7 @@ def test_whatever_is_typed_the_record_is_canonical(reason: str, note: str, param
         "ruling": asked.ruling,
         "more": [note, None],
     }
-    entries = link([Draft("req_1", "request.submitted", By(note, "api-key", "k"), "api", data)], NOW, {})
+    entries = link([Draft("req_1", "request.submitted", By(note, "api-key", "k"), "api", data)], NOW, {}, None)
     check_chain("req_1", [one.body for one in entries])
     record = json.loads(entries[0].body)
     assert rfc8785.dumps(record) == entries[0].body

@@ -85,7 +85,7 @@ def test_a_seed_that_is_too_short_is_refused() -> None:
 
 
 def test_records_of_the_first_form_stay_readable() -> None:
-    (entry,) = link([review("no")], NOW, {})
+    (entry,) = link([review("no")], NOW, {}, None)
     record = json.loads(entry.body)
     assert (record["v"], restore(record, {})["data"]["reason"]) == (1, "no")
     check_chain("req_1", [entry.body])

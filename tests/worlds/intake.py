@@ -292,7 +292,7 @@ class IntakeWorld:
     async def _audit(self, request: web.Request) -> web.Response:
         row = self._find(request)
         draft = Draft(row["id"], "request.submitted", By(PRINCIPAL, "key", PRINCIPAL), "api", {})
-        (entry,) = link([draft], datetime.fromisoformat(row["submitted_at"]), {})
+        (entry,) = link([draft], datetime.fromisoformat(row["submitted_at"]), {}, None)
         answer = {"subject": row["id"], "records": [json.loads(entry.body)], "note": ""}
         return web.json_response({**answer, "bodies": [entry.body.decode()]} if "bodies" in request.query else answer)
 

@@ -8,7 +8,9 @@ from bot.telling import BAD, MAX_RAW, WORDS, name, tell
 
 
 def body(kind: str, data: dict, *, person: str | None = None, via: str = "worker") -> bytes:
-    [entry] = link([Draft("req_1", kind, By(person, "console", "ses_1"), via, data)], from_ms(1_795_168_800_123), {})
+    [entry] = link(
+        [Draft("req_1", kind, By(person, "console", "ses_1"), via, data)], from_ms(1_795_168_800_123), {}, None
+    )
     return entry.body
 
 
@@ -74,5 +76,5 @@ def test_names_lose_the_kind_of_people_only() -> None:
 
 def test_records_of_a_chain_keep_their_numbers() -> None:
     drafts = [Draft("req_1", "grant.claimed", By(None, "countersign", "worker"), "worker")] * 3
-    entries = link(drafts, from_ms(0), {"req_1": Head()})
+    entries = link(drafts, from_ms(0), {"req_1": Head()}, None)
     assert [tell(entry.body).n for entry in entries] == [1, 2, 3]
