@@ -213,8 +213,8 @@ def shown_made(folder: Path, records: int) -> str:
     for part in (*PARTS, 1):
         size = max(5, int(records * part) // log.RECORDS_EACH * log.RECORDS_EACH)
         path = log.made(folder / f"made{size}", size // log.RECORDS_EACH)
-        hashing = log.seconds(lambda path=path: log.hashed(path), cpu)  # type: ignore[misc]
-        took = log.seconds(lambda path=path: log.verified(path, log.BYTES, log.MADE_KEY), cpu)  # type: ignore[misc]
+        hashing = log.seconds(lambda path=path: log.hashed(path), cpu)
+        took = log.seconds(lambda path=path: log.verified(path, log.BYTES, log.MADE_KEY), cpu)
         most = log.peak(path, log.BYTES, log.MADE_KEY)
         shown = f"{log.size_of(path) / 1e6:.0f}", f"{hashing:.2f}", f"{took:.2f}", f"**{took / hashing:.0f}**"
         rows.append((f"{size:,}", *shown, f"{most.after:.0f} (+{most.after - most.before:.0f})"))
