@@ -49,6 +49,7 @@ class Erased(Part):
 class Truncated(Part):
     """Say that the log's first records were taken out, behind an export that holds them."""
 
+    manifest_sha256: Sha256 = told("the hash of its manifest in the export that holds them")
     root: Sha256 = told("the root of the log at that size, which a checkpoint has signed")
     size: Count = told("how many records were taken out")
     until: When = told("before which moment all of them were written")

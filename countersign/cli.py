@@ -35,6 +35,7 @@ AUDIT = {
     "stream": "Write the log's records to stdout, one line each.",
     "anchor": "Put the newest signed checkpoint where nobody here can change it.",
     "erase": "Forget what somebody typed; the records stay whole.",
+    "truncate": "Take old records out, behind an export that holds them.",
 }
 """What operators do below `audit`; callers' and auditors' commands below it need none of the server's libraries."""
 CHECKS = (["receipt", "verify"], ["audit", "verify"])

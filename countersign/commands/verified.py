@@ -38,11 +38,7 @@ class Asked(NamedTuple):
 
 def run(asked: Asked) -> None:
     """Verify, tell, and write the report. Raises Ended unless the export is whole."""
-    try:
-        keys = [Key.parse(text) for one in asked.keys for text in _given(one)]
-    except (ValueError, OSError) as error:
-        say(f"--key: {error}")
-        raise Ended(NOT_CHECKED) from error
+    keys = keys_of(asked.keys)
     try:
         found = _verified(asked, keys)
     except (Unreadable, OSError) as error:
@@ -56,6 +52,15 @@ def run(asked: Asked) -> None:
         _write(asked.report, found)
     if not found.whole:
         raise Ended(NOT_WHOLE)
+
+
+def keys_of(given: Sequence[str]) -> list[Key]:
+    """Return the keys that the options name, themselves or by @FILE. Raises Ended: one is none."""
+    try:
+        return [Key.parse(text) for one in given for text in _given(one)]
+    except (ValueError, OSError) as error:
+        say(f"--key: {error}")
+        raise Ended(NOT_CHECKED) from error
 
 
 def _verified(asked: Asked, keys: Sequence[Key]) -> Verified:

@@ -1,4 +1,4 @@
-"""`countersign audit …` for operators: export the log, stream it, anchor it, forget what was typed."""
+"""`countersign audit …` for operators: export the log, stream it, anchor it, forget what was typed, shorten it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from countersign.commands.common import Ended, WrongOption, put, put_json, say
 from countersign.errors import OTHER
-from countersign.ops import anchoring, erase, streaming
+from countersign.ops import anchoring, erase, streaming, truncate
 from countersign.ops.connect import By, State, who, with_store
 from countersign.ops.exporting import Exported, export, note_made
 from countersign.ops.exporting_folder import Folder
@@ -78,6 +78,7 @@ def export_(
 app.command("stream")(streaming.command)
 app.command("anchor")(anchoring.command)
 app.command("erase")(erase.command)
+app.command("truncate")(truncate.command)
 
 
 async def _export(store: Store, wanted: _Wanted) -> _Done:

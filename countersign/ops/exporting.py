@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from approvers.audit import SYSTEM, By, Draft, canonical
+from approvers.audit import SYSTEM, Base, By, Draft, canonical
 from approvers.checkpoint import Checkpoint
 from approvers.times import stamp
 from approvers.tree import Frontier
@@ -19,10 +19,12 @@ from countersign.ops import exporting_sides as sides
 from countersign.ops import signed_log
 from countersign.ops.exporting_folder import ABOUT, BASE, KEYS, README, RECORDS, Folder, NotExported
 from countersign.ops.exporting_records import Copy, overtaken
-from workers.stores.port import Base, Commit, Snapshot, Store, transact
+from workers.stores.port import Commit, Snapshot, Store, Truncated, transact
+from workers.stores.truncated import TRUNCATED, truncation_in
 
 NO_BASE: Mapping[str, Any] = {"heads": {}, "peaks": [], "size": 0}
 """What lies below the first record of a log of which nothing was dropped."""
+MEANWHILE = "the log was truncated while it was exported: run the same command again, into a new folder"
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Shows how far something is: what, and out of how many."""
 
@@ -46,10 +48,14 @@ class Exported:
 async def export(store: Store, folder: Folder, checkpoint: Checkpoint, bar: Bar) -> Exported:
     """Bring the folder to exactly this checkpoint. Raises NotExported; what is there then is gone on with next time."""
     with folder.alone():
-        return await _export(store, folder, checkpoint, bar)
+        try:
+            return await _export(store, folder, checkpoint, bar)
+        except Truncated as error:
+            raise NotExported(MEANWHILE) from error
 
 
 async def _export(store: Store, folder: Folder, checkpoint: Checkpoint, bar: Bar) -> Exported:
+    begins = (await store.log.base()).size
     base = await _begin(store, folder, checkpoint)
     copy = Copy(folder, store.log, _frontier(base))
     with bar("records", checkpoint.size) as moved:
@@ -63,7 +69,9 @@ async def _export(store: Store, folder: Folder, checkpoint: Checkpoint, bar: Bar
     with bar("receipts", copied.records) as moved:
         receipts = await sides.receipts(folder, store, records, checkpoint.size, moved)
     with bar("texts", copied.records) as moved:
-        texts = await sides.texts(folder, store, records, moved)
+        texts = await sides.texts(folder, store, records, base["size"], moved)
+    if (await store.log.base()).size != begins:
+        raise NotExported(MEANWHILE)
     folder.write(KEYS, "".join(f"{key}\n" for key in await signed_log.keys(store.records)).encode())
     folder.write(README, ABOUT.encode())
     folder.done(RECORDS, folder.sums[RECORDS])
@@ -87,17 +95,43 @@ async def note_made(store: Store, exported: Exported, *, to: str, by: str) -> No
 async def _begin(store: Store, folder: Folder, checkpoint: Checkpoint) -> Mapping[str, Any]:
     """Look whether what is in the folder can be gone on with; return what lies below its first record."""
     manifest = folder.manifest()
-    held = folder.base()
-    base = held or _told(await store.log.base())
+    held, there = folder.base(), await store.log.base()
+    base = held or (NO_BASE if manifest is not None or folder.begun() else _told(there))
     if manifest is not None:
-        base = held or NO_BASE
         await _same_log(store, folder, manifest, checkpoint, Copy(folder, store.log, _frontier(base)))
-    elif held is None and folder.begun():  # half an export, begun before anything was dropped
-        base = NO_BASE
+    elif folder.begun():
+        _refuse_overtaken(folder, base["size"], there.size)
+    elif there.size:
+        await _refuse_unrecorded(store, there.size, checkpoint)
     folder.reopen()
     if base["size"]:  # first, so that half an export knows where it begins
         folder.write(BASE, canonical(base) + b"\n")
     return base
+
+
+def _refuse_overtaken(folder: Folder, begins: int, base: int) -> None:
+    """Raise NotExported where half an export lacks what the store no longer has."""
+    whole = folder.before()
+    if base > begins and (whole is None or whole["checkpoint"] < base):
+        raise NotExported(
+            f"{folder.path} holds half an export, and the log was truncated up to {base:,} since: export into a new "
+            "folder"
+        )
+
+
+async def _refuse_unrecorded(store: Store, base: int, checkpoint: Checkpoint) -> None:
+    """Raise NotExported where a truncation is half done, or the export would end before the record of it."""
+    known = truncation_in((await store.records.read([TRUNCATED])).records[TRUNCATED])
+    if known is not None and base < known.size:
+        raise NotExported(
+            f"the log is being truncated: {base:,} of {known.size:,} records are out. Run `countersign audit truncate` "
+            "to its end, then export"
+        )
+    if known is not None and checkpoint.size < (known.signed or 0):
+        raise NotExported(
+            f"the log was truncated up to {known.size:,}, and a log of {checkpoint.size:,} records does not say so "
+            f"yet: take a checkpoint of at least {known.signed:,} (`--upto`, or leave it out)"
+        )
 
 
 async def _same_log(
@@ -127,7 +161,7 @@ async def _same_log(
 
 def _told(base: Base) -> dict[str, Any]:
     heads = {subject: {"n": head.n, "prev": head.prev} for subject, head in sorted(base.heads.items())}
-    return {"heads": heads, "peaks": list(base.peaks), "size": base.size}
+    return {"heads": heads, "peaks": [peak.hex() for peak in base.peaks], "size": base.size}
 
 
 def _frontier(base: Mapping[str, Any]) -> Frontier:

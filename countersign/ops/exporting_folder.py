@@ -119,16 +119,26 @@ class Folder:
         if not path.exists():
             return None
         try:
-            found = json.loads(path.read_bytes())
-            log, sums = found["log"], {name: Sum(one["bytes"], one["sha256"]) for name, one in found["files"].items()}
-            return {"origin": str(found["origin"]), **log, "files": sums}
+            return self._read(path)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise NotExported(f"{path} cannot be read ({type(error).__name__}): export into a new folder") from error
+
+    def before(self) -> Mapping[str, Any] | None:
+        """Return what the last whole export here held, while a new one is being made; None where that is not known."""
+        try:
+            return self._read(self.part(MANIFEST))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
 
     def is_as_written(self, name: str, sums: Mapping[str, Sum]) -> bool:
         """Tell whether a file is as a manifest says."""
         with on_disk(self.path / name), (self.path / name).open("rb") as file:
             return name in sums and hashlib.file_digest(file, "sha256").hexdigest() == sums[name].sha256
+
+    def _read(self, path: Path) -> Mapping[str, Any]:
+        found = json.loads(path.read_bytes())
+        log, sums = found["log"], {name: Sum(one["bytes"], one["sha256"]) for name, one in found["files"].items()}
+        return {"origin": str(found["origin"]), **log, "files": sums}
 
     def base(self) -> Mapping[str, Any] | None:
         """Return what lies below the first record here; None where the folder begins with the log."""
@@ -148,7 +158,8 @@ class Folder:
     def reopen(self) -> None:
         """Make what is there half an export again: from here on it is whole only once the new manifest is written."""
         with on_disk(self.path):
-            (self.path / MANIFEST).unlink(missing_ok=True)
+            if (self.path / MANIFEST).exists():
+                (self.path / MANIFEST).replace(self.part(MANIFEST))
             if (self.path / RECORDS).exists():
                 (self.path / RECORDS).replace(self.part(RECORDS))
             _sync(self.path)

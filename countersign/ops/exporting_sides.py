@@ -6,7 +6,7 @@ was signed late is in it. What has to be sorted goes through a table on the disk
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import json
 import re
 import sqlite3
@@ -17,11 +17,13 @@ from pathlib import Path
 
 from approvers.audit import SYSTEM, canonical
 from approvers.cases import tag_of
+from countersign.ops import exporting_kept as kept
 from countersign.ops import signed_log
 from countersign.ops.exporting_folder import CHECKPOINTS, POLICIES, RECEIPTS, ROSTERS, TEXTS, Folder, NotExported
 from countersign.ops.exporting_records import blocks
 from workers.stores import layout
-from workers.stores.port import Records, Store
+from workers.stores.port import Records, Snapshot, Store
+from workers.stores.truncated import TRUNCATED, truncation_in
 
 PAGE = 500
 SALT_HEX = 64
@@ -33,17 +35,18 @@ Moved = Callable[[int], None]
 
 async def checkpoints(folder: Folder, store: Store, first: int, last: int) -> int:
     """Write every signed checkpoint of these sizes, the smallest first; returns how many there are."""
-    count = 0
-    with _table("CREATE TABLE sizes (size INTEGER PRIMARY KEY)") as table:
+    count, base = 0, (await store.log.base()).size
+    with _table("CREATE TABLE sizes (size INTEGER PRIMARY KEY, note TEXT)") as table:
+        table.executemany("INSERT OR IGNORE INTO sizes VALUES (?, ?)", kept.notes(folder.path / CHECKPOINTS, base))
         async for some in signed_log.sizes(store.records):
-            table.executemany("INSERT OR IGNORE INTO sizes VALUES (?)", [(size,) for size in some])
-        found = table.execute("SELECT size FROM sizes WHERE size BETWEEN ? AND ? ORDER BY size", (first, last))
+            table.executemany("INSERT OR IGNORE INTO sizes VALUES (?, NULL)", [(size,) for size in some])
+        found = table.execute("SELECT size, note FROM sizes WHERE size BETWEEN ? AND ? ORDER BY size", (first, last))
         with folder.writing(CHECKPOINTS) as file:
             while rows := found.fetchmany(PAGE):
-                seen = await store.records.read([layout.checkpoint_key(size) for (size,) in rows])
-                notes = [signed_log.note_in(record.json) for record in seen.records.values() if record.version]
-                file.add("".join(f"{note}\n" for note in notes).encode())
-                count += len(notes)
+                seen = await store.records.read([layout.checkpoint_key(size) for size, note in rows if note is None])
+                notes = [note or _note(seen, size) for size, note in rows]
+                file.add("".join(f"{note}\n" for note in notes if note).encode())
+                count += sum(map(bool, notes))
     return count
 
 
@@ -54,8 +57,7 @@ async def receipts(folder: Folder, store: Store, records: Path, size: int, moved
         "CREATE TABLE receipts (id TEXT PRIMARY KEY, size INTEGER, jws TEXT)",
     )
     with _table(*tables) as table:
-        for line in _kept(folder.path / RECEIPTS):
-            table.execute("INSERT OR IGNORE INTO receipts VALUES (?, ?, ?)", line)
+        table.executemany("INSERT OR IGNORE INTO receipts VALUES (?, ?, ?)", kept.receipts(folder.path / RECEIPTS))
         for bodies in blocks(records):
             ids = {subject for subject, _ in map(tag_of, bodies) if subject != SYSTEM}
             table.executemany("INSERT OR IGNORE INTO requests VALUES (?)", [(one,) for one in ids])
@@ -69,32 +71,53 @@ async def receipts(folder: Folder, store: Store, records: Path, size: int, moved
 
 
 async def rules_in_force(folder: Folder, records: Records) -> None:
-    """Write policy and roster in force: the record that applied them may be one that was taken out of the log."""
+    """Write policy and roster in force now, and where the log begins: what applied them may have been taken out."""
     kinds = {layout.POLICY: POLICIES, layout.ROSTER: ROSTERS}
-    seen = await records.read([*kinds])
-    for key, kind in kinds.items():
-        if seen.records[key].version:
-            found = json.loads(seen.records[key].json)
-            folder.write(f"{kind}/{found['sha256']}.toml", found["text"].encode())
+    seen = await records.read([*kinds, TRUNCATED])
+    known = truncation_in(seen.records[TRUNCATED])
+    found = [(kind, json.loads(one.json)["text"]) for key, kind in kinds.items() if (one := seen.records[key]).version]
+    found += [(POLICIES, known.policy), (ROSTERS, known.roster)] if known else []
+    for kind, text in found:
+        if text:
+            folder.write(f"{kind}/{hashlib.sha256(text.encode()).hexdigest()}.toml", text.encode())
 
 
-async def texts(folder: Folder, store: Store, records: Path, moved: Moved) -> int:
-    """Write the texts that the records name and nobody has erased, in the order of the records; returns how many."""
+async def texts(folder: Folder, store: Store, records: Path, first: int, moved: Moved) -> int:
+    """Write the texts that the records behind position `first` name and nobody has erased; returns how many.
+
+    They stand in the order of the records. Those of records that were taken out of the log since are as they were.
+    """
     count, position, recent = 0, 0, OrderedDict[str, None]()
     system: Mapping[str, str] | None = None
-    with folder.writing(TEXTS) as file:
+    base = (await store.log.base()).size
+    with _table("CREATE TABLE texts (mark TEXT PRIMARY KEY, line BLOB)") as table, folder.writing(TEXTS) as file:
+        if base > first:
+            table.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", kept.texts(folder.path / TEXTS))
         for bodies in blocks(records):
-            marks = _marks(bodies, recent)
+            out = min(max(base - first - position, 0), len(bodies))
+            lines = [_before(table, mark) for _, mark in _marks(bodies[:out], recent)]
+            marks = _marks(bodies[out:], recent)
             subjects = sorted({subject for subject, _ in marks} - {SYSTEM})
             held = await store.log.texts(subjects) if subjects else {}
             if system is None and any(subject == SYSTEM for subject, _ in marks):
                 system = await store.log.texts([SYSTEM])
-            lines = [_line(*mark, held.get(mark[1]) or (system or {}).get(mark[1])) for mark in marks]
+            lines += [_line(*mark, held.get(mark[1]) or (system or {}).get(mark[1])) for mark in marks]
             file.add(b"".join(lines))
             count += sum(map(bool, lines))
             position += len(bodies)
             moved(position)
     return count
+
+
+def _note(seen: Snapshot, size: int) -> str | None:
+    record = seen.records[layout.checkpoint_key(size)]
+    return signed_log.note_in(record.json) if record.version else None
+
+
+def _before(table: sqlite3.Connection, mark: str) -> bytes:
+    """Return the line of a text as an older export has it."""
+    found = table.execute("SELECT line FROM texts WHERE mark = ?", (mark,)).fetchone()
+    return bytes(found[0]) if found else b""
 
 
 def _marks(bodies: Sequence[bytes], recent: OrderedDict[str, None]) -> list[tuple[str, str]]:
@@ -117,20 +140,6 @@ def _line(subject: str, mark: str, held: str | None) -> bytes:
     if held is None:
         return b""
     return canonical({"salt": held[:SALT_HEX], "sha256": mark, "subject": subject, "text": held[SALT_HEX:]}) + b"\n"
-
-
-def _kept(path: Path) -> Iterator[tuple[str, int, str]]:
-    """Yield (request, size, receipt) of an earlier export: what the store has forgotten since is still there."""
-    if not path.exists():
-        return
-    for lines in blocks(path):
-        for line in lines:
-            try:
-                payload = line.split(b".")[1]
-                claims = json.loads(base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4)))
-                yield str(claims["sub"]), int(claims["log"]["size"]), line.decode("ascii")
-            except (IndexError, KeyError, TypeError, ValueError):  # not a receipt: the store's own takes its place
-                continue
 
 
 async def _fetch(table: sqlite3.Connection, records: Records, moved: Moved) -> None:

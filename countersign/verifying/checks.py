@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from approvers import records
-from countersign.verifying.core import RECORDS, Seen
+from countersign.verifying.core import RECORDS, Seen, Tree
 from countersign.verifying.findings import Finding
+from countersign.verifying.folder import BASE, open_export, read_base
 from countersign.verifying.replaying import Replay
 from countersign.verifying.story import Story
 
@@ -32,6 +33,28 @@ class Schema:
     def end(self) -> Iterator[Finding]:
         """Yield nothing: a record stands for itself."""
         yield from ()
+
+
+class Beginning:
+    """Hold where the log begins against what it tells of itself: that records were taken out is a record, too."""
+
+    def __init__(self, export: Path) -> None:
+        """Take the folder: what lies below its first record is in `base.json`."""
+        self._export = export
+        self._told: dict[int, str] = {}
+
+    def feed(self, seen: Seen) -> Iterator[Finding]:
+        """Take the next record."""
+        if seen.record["type"] == "log.truncated":
+            self._told[seen.record["data"].get("size")] = seen.record["data"].get("root")
+        yield from ()
+
+    def end(self) -> Iterator[Finding]:
+        """Find a beginning that no record tells of."""
+        base = read_base(open_export(self._export))
+        if base.size and self._told.get(base.size) != Tree(base.size, base.peaks).root().hex():
+            what = f"records 1 to {base.size:,} are not here, and no record says so (log.truncated)"
+            yield Finding(BASE, 1, "bad_story", what)
 
 
 class Ends:
@@ -66,7 +89,7 @@ class Checks:
         self._export = export
         self._story, self._replay, self._ends = Story(), Replay(self._rules), Ends()
         # the replay before the story: of a forged decision it says first that it does not follow from its policy
-        self.all = (Schema(), self._replay, self._story, self._ends)
+        self.all = (Schema(), self._replay, self._story, self._ends, Beginning(export))
 
     def told(self) -> dict[str, Mapping[str, int]]:
         """Return what was counted, by headline."""

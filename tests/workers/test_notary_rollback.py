@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from approvers.audit import By, Draft
+from approvers.audit import Base, By, Draft
 from approvers.checkpoint import Checkpoint, read_checkpoint
 from approvers.tree import EMPTY, Frontier
 from countersign.ops.signing import _accepted
@@ -19,7 +19,7 @@ from workers.clock.notary import AFTER_RECORDS, NotSigned
 from workers.clock.witness import BadWitness, Witness
 from workers.stores import layout
 from workers.stores.memory import MemoryStore, memory_store
-from workers.stores.port import Base, Commit, Log, Store, Truncated
+from workers.stores.port import Commit, Log, Store, Truncated
 
 
 @pytest.fixture

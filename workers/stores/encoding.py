@@ -7,6 +7,7 @@ from datetime import datetime
 
 from approvers.audit import Head
 from approvers.times import to_ms
+from workers.stores.cutting import Cut
 from workers.stores.layout import BEAT, HISTORY, KNOWN
 from workers.stores.port import CLOCK_TOLERANCE, Commit, lane_of
 
@@ -64,6 +65,18 @@ def arguments(commit: Commit) -> list[Argument]:
     out += [len(woken), *woken]
     _rows(out, [(entry.subject, mark, held) for entry in entries for mark, held in entry.texts.items()])
     _pairs(out, [(subject, mark) for subject, marks in commit.erase.items() for mark in marks])
+    return out
+
+
+def cut_arguments(cut: Cut) -> list[Argument]:
+    """Return the ARGV of `cut.lua`; its head names the order."""
+    out: list[Argument] = [cut.since, cut.base.size, " ".join(peak.hex() for peak in cut.base.peaks)]
+    _rows(out, [(subject, head.n, head.prev) for subject, head in cut.base.heads.items()])
+    out += [len(cut.ended), *cut.ended]
+    _pairs(out, [(lane_of(member), member) for member in cut.idle])
+    out += [len(cut.records), *cut.records]
+    _pairs(out, [(index, member) for index, members in cut.leave.items() for member in members])
+    _pairs(out, [(subject, mark) for subject, marks in cut.erase.items() for mark in marks])
     return out
 
 

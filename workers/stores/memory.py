@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
-from approvers.audit import Head, head_of
+from approvers.audit import Base, Head, head_of
 from approvers.times import from_ms, to_ms
+from workers.stores.cutting import Cut
 from workers.stores.encoding import OUTBOX, check, lengths, wakes
+from workers.stores.memory_cut import take_out
 from workers.stores.port import (
     CLOCK_TOLERANCE,
     Attempt,
-    Base,
     Commit,
     Conflict,
     Fenced,
@@ -54,7 +55,7 @@ def memory_store(clock: Callable[[], datetime] | None = None) -> Store:
 
 
 @dataclass
-class _State:
+class State:
     """What Redis holds under its keys, as plain tables."""
 
     records: dict[str, Versioned] = field(default_factory=dict)
@@ -81,7 +82,7 @@ class MemoryStore:
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
-        self._state = _State()
+        self._state = State()
         self._changed: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._roused: dict[Lane, asyncio.Event] = {lane: asyncio.Event() for lane in LANES}
 
@@ -199,6 +200,10 @@ class MemoryStore:
     async def base(self) -> Base:
         """Return where the log begins."""
         return self._state.base
+
+    async def cut(self, cut: Cut) -> None:
+        """Take the first records out, and what goes with them."""
+        take_out(self._state, cut)
 
     # --- Outbox ---
 

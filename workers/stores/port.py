@@ -19,11 +19,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeVar
 
-from approvers import audit
-from approvers.audit import Draft, Entry, Head, link
+from approvers.audit import Base, Draft, Entry, Head, link
+from workers.stores.cutting import Cut
 
 T = TypeVar("T")
-Base = audit.Base
 Lane = Literal["worker", "clock"]
 CLOCK_TOLERANCE = timedelta(seconds=2)
 """How far `Commit.at` may lie from the store's own time; beyond it the commit is refused as a Conflict on `time`."""
@@ -222,7 +221,7 @@ class Due(Protocol):
 
 
 class Log(Protocol):
-    """Read the audit log. Positions count from 1, over all subjects, in the order of the commits."""
+    """Read the audit log, and shorten it. Positions count from 1, over all subjects, in the order of the commits."""
 
     async def chain(self, subject: str) -> list[bytes]:
         """Return every record of a subject that the log still has, oldest first."""
@@ -242,6 +241,10 @@ class Log(Protocol):
 
     async def base(self) -> Base:
         """Return where the log begins."""
+        ...
+
+    async def cut(self, cut: Cut) -> None:
+        """Take the first records out, whole, or raise Conflict or Unavailable, changing nothing. A resend is known."""
         ...
 
 

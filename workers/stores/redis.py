@@ -18,13 +18,13 @@ from typing import Any, get_args
 
 from redis.exceptions import RedisError
 
-from approvers.audit import Head, head_of
+from approvers.audit import Base, Head, head_of
 from approvers.times import from_ms
-from workers.stores.encoding import arguments, check
+from workers.stores.cutting import Cut
+from workers.stores.encoding import arguments, check, cut_arguments
 from workers.stores.link import Link, Script, guarded
 from workers.stores.port import (
     Attempt,
-    Base,
     Commit,
     Conflict,
     Fenced,
@@ -51,7 +51,7 @@ REMEMBERED = 10_000
 COMMIT, READ, MEMBERS = Script("commit"), Script("read"), Script("members")
 CLAIM, HOLD, LAG = Script("claim"), Script("hold"), Script("lag")
 TAIL, LEAD, BEAT = Script("tail"), Script("lead"), Script("beat")
-SIZE, TEXTS, BASE = Script("size"), Script("texts"), Script("base")
+SIZE, TEXTS, BASE, CUT = Script("size"), Script("texts"), Script("base"), Script("cut")
 
 
 class NotDurable(StoreError):
@@ -229,6 +229,12 @@ class RedisLog:
         found = [row.decode().split(" ") for row in cut]
         heads = {subject: Head(int(n), prev) for subject, n, prev in found}
         return Base(int(size), tuple(map(bytes.fromhex, peaks.decode().split())), heads)
+
+    async def cut(self, cut: Cut) -> None:
+        """Take the first records out, and what goes with them. After an Unavailable it may stand: resend the same."""
+        reply = await self._link.run(CUT, cut_arguments(cut))
+        if not isinstance(reply, int):
+            raise Conflict(reply[1].decode())
 
 
 class RedisOutbox:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from approvers.audit import SYSTEM, By, Draft, Head
+from approvers.audit import SYSTEM, Base, By, Draft, Head
 from approvers.checkpoint import Checkpoint
 from approvers.tree import Frontier, leaf_hash, tree_root
 from countersign.ops.exporting import Exported, export
@@ -21,7 +21,7 @@ from tests.worlds.receipts import KEY, claims
 from workers.clock.notary import Notary
 from workers.signing import Signers, SigningKey
 from workers.stores import layout
-from workers.stores.port import Base, Commit, Log, Snapshot, Store, Truncated, transact
+from workers.stores.port import Commit, Log, Snapshot, Store, Truncated, transact
 
 BY = By("user:robin", "test", "robin")
 POLICY = "[rule.x]\n"
@@ -162,7 +162,7 @@ class Cut(Watched):
         super().__init__(log)
         frontier = Frontier()
         frontier.extend(bodies)
-        self._base = Base(frontier.size, tuple(frontier.hexes()), heads)
+        self._base = Base(frontier.size, tuple(frontier.peaks), heads)
 
     async def base(self) -> Base:
         return self._base

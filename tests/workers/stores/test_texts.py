@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from approvers.audit import Head, check_chain
+from approvers.audit import Base, Head, check_chain
 from approvers.texts import ERASED, restore
 from tests.workers.stores.saying import draft, say
-from workers.stores.port import Base, Commit, Conflict, Store
+from workers.stores.port import Commit, Conflict, Store
 
 TYPED = "Wörter \U0001f642"
 
