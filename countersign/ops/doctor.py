@@ -23,7 +23,7 @@ from approvers.roster import Roster
 from approvers.times import spell, stamp
 from countersign.commands.common import Ended, Json, put, put_json
 from countersign.errors import OTHER
-from countersign.ops import awsroles
+from countersign.ops import awsroles, logcheck
 from countersign.ops.awsroles import Wanted
 from countersign.ops.connect import NoStore, State, open_store, settings_of
 from countersign.ops.findings import Finding
@@ -102,7 +102,7 @@ async def examine(
     try:
         async with open_store(settings) as store:
             found.append(_durability(settings))
-            for look in (_rules, _freeze, _keys, _processes, _due, _rooms):
+            for look in (_rules, _freeze, _keys, _processes, logcheck.look, _due, _rooms):
                 found += await look(store)
             book = await _book(store)
             found += await _elsewhere(settings, store)

@@ -27,7 +27,7 @@ from workers.stores.cutting import Cut
 from workers.stores.port import Commit, Conflict, Records, Snapshot, Store, transact
 from workers.stores.truncated import TRUNCATED, Truncation, truncation_in
 
-STEP = 500
+STEP = 200
 """Records that one step takes out; the store does nothing else meanwhile (a few milliseconds)."""
 MEANWHILE = "another truncation has begun meanwhile: see what it says, and run this again"
 
