@@ -163,3 +163,11 @@ async def test_a_record_that_comes_between_is_not_lost(store: Store) -> None:
         await store.log.cut(cut)
     assert refused.value.key == "audit:a"
     assert len(await store.log.chain("a")) == 3
+
+
+async def test_a_chain_loses_as_many_as_are_taken_out(store: Store) -> None:
+    await say(store, drafts=[draft("b")] * 5)
+    bodies = await store.log.tail(0)
+    await store.log.cut(Cut(since=0, base=base_of(bodies, 3, {"b": 3})))
+    assert await store.log.chain("b") == await store.log.tail(3) == bodies[3:]
+    assert (await head(store, "b")).n == 5

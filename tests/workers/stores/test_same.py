@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from approvers.audit import Head
+from approvers.audit import Base, Head, head_of
 from approvers.times import from_ms, to_ms
+from approvers.tree import Frontier
 from tests.workers.stores.saying import SECOND, draft, picture
 from tests.worlds.valkey import Valkey
+from workers.stores.cutting import Cut
 from workers.stores.memory import memory_store
-from workers.stores.port import Attempt, Commit, Sealed, Store, StoreError
+from workers.stores.port import Attempt, Commit, Conflict, Sealed, Store, StoreError
 from workers.stores.redis import connect
 
 KEYS = ["request:a", "request:b", "grant:a"]
@@ -27,6 +30,19 @@ ITEMS = ["a", "b", "c"]
 EVERYTHING: Mapping[str, Any] = {
     "keys": KEYS, "chains": SUBJECTS, "names": NAMES, "indexes": INDEXES, "grants": ITEMS,
 }  # fmt: skip
+
+
+class Shorter(NamedTuple):
+    """Take out so many records; of `ended` they were the last ones; `off`: begin where the log does not."""
+
+    most: int
+    ended: set[str]
+    records: list[str]
+    idle: list[str]
+    leave: dict[str, list[str]]
+    off: int
+
+
 PREFIXES = (f"{{cs{n}}}:" for n in itertools.count())
 HOUR = 3600
 
@@ -67,7 +83,11 @@ commits = st.fixed_dictionaries(
     }
 )
 claims = st.tuples(st.sampled_from(["worker", "clock"]), st.integers(0, 3))
-steps = st.lists(st.one_of(commits, commits, commits, claims), min_size=1, max_size=12)
+cuts = st.builds(
+    Shorter, st.integers(1, 4), st.sets(st.sampled_from(SUBJECTS)), some(KEYS), some(MEMBERS),
+    tables(INDEXES, some(ITEMS)), st.sampled_from([0, 0, 0, 1]),
+)  # fmt: skip
+steps = st.lists(st.one_of(commits, commits, commits, commits, claims, cuts), min_size=1, max_size=12)
 
 
 class Pair:
@@ -114,6 +134,20 @@ class Pair:
             before=self.moment(said["before"]),
         )
 
+    async def cut(self, said: Shorter) -> None:
+        base = await self.memory.log.base()
+        bodies = await self.memory.log.tail(base.size, said.most)
+        frontier = Frontier(base.size, list(base.peaks))
+        frontier.extend(bodies)
+        ends = {json.loads(body)["subject"]: body for body in bodies}
+        heads = {one: head_of(body, json.loads(body)["n"]) for one, body in ends.items() if one not in said.ended}
+        cut = Cut(
+            since=base.size + said.off, base=Base(frontier.size, tuple(frontier.peaks), heads),
+            ended=sorted(said.ended & ends.keys()), idle=said.idle, records=said.records, leave=said.leave,
+        )  # fmt: skip
+        answers = [await shortened(store, cut) for store in (self.memory, self.redis)]
+        assert answers[0] == answers[1]
+
     async def claim(self, lane: Any, most: int) -> None:
         lease = timedelta(hours=1)
         handouts = [await store.due.claim(lane, most=most, lease=lease) for store in (self.memory, self.redis)]
@@ -131,6 +165,14 @@ class Pair:
         await self.claim("clock", 100)
 
 
+async def shortened(store: Store, cut: Cut) -> str:
+    try:
+        await store.log.cut(cut)
+    except Conflict as conflict:
+        return conflict.key
+    return "done"
+
+
 async def answer(store: Store, commit: Commit) -> tuple[str, dict[str, str]]:
     try:
         await store.records.commit(commit)
@@ -146,7 +188,8 @@ async def test_both_siblings_answer_alike_and_hold_the_same(valkey: Valkey, said
     pair = Pair(memory_store(), redis)
     try:
         for step in said:
-            await (pair.claim(*step) if isinstance(step, tuple) else pair.commit(step))
+            say = pair.cut if isinstance(step, Shorter) else pair.commit
+            await (say(step) if isinstance(step, Shorter | dict) else pair.claim(*step))
         await pair.look()
     finally:
         await redis.aclose()
