@@ -72,6 +72,7 @@ class Replay:
         kind = record["type"]
         try:
             self._version, self._newest = record["v"], max(self._newest, record["v"])
+            self.rules.partial = self.rules.partial or seen.position > seen.line
             at = datetime.fromisoformat(record["at"])
             if self._due or kind in FOLLOW:
                 yield from self._expected(record, kind, line)

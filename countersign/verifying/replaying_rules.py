@@ -61,7 +61,7 @@ class Rules:
         """Begin with nothing applied; `texts` finds files that were applied before the log begins."""
         self._texts, self.frozen = texts, False
         self.partial = False
-        """Whether something was in force before the log begins: so may be what this log does not say."""
+        """Whether the log began before its first record here: something may be in force that these do not tell of."""
         self._files: dict[str, list[Kept]] = {"policy": [], "roster": []}
         self._away: dict[str, tuple[str, datetime]] = {}
         self._book: Book | None = None
