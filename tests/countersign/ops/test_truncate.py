@@ -30,9 +30,12 @@ from countersign.verifying.parting import part
 from countersign.verifying.verify import Verified, verify
 from tests.countersign.ops.export_world import no_bar
 from tests.countersign.verifying.exported import SignedHistory
-from tests.worlds.history import ASKS, caller, person
-from tests.worlds.signing import VERIFY_KEY
+from tests.worlds.history import ASKS, Silent, caller, person
+from tests.worlds.signing import KEY, LOG, VERIFY_KEY
 from workers.clock import cursors
+from workers.clock.notary import Notary
+from workers.clock.receipting import Receipting
+from workers.signing import Signers, SigningKey, public_of
 from workers.stores import layout
 from workers.stores.port import Commit, Conflict, Store
 from workers.stores.truncated import TRUNCATED
@@ -487,3 +490,22 @@ async def test_no_byte_of_what_is_told_about_the_beginning_can_change(
         assert not verify(after, [OURS]).whole, at
     (after / "base.json").unlink()
     assert not verify(after, [OURS]).whole
+
+
+async def test_a_key_from_before_the_beginning_is_led_on_by_the_older_export(
+    history: SignedHistory, tmp_path: Path
+) -> None:  # fmt: skip
+    new = SigningKey.generate(LOG)
+    history.notary = Notary(history.store, Signers(new, KEY), Silent())
+    history.receipting = Receipting(history.store, history.notary, Silent())
+    await history.notary.cover(await history.store.log.size())
+    await played(history, 4)
+    await over(history)
+    await history.notary.cover(await history.store.log.size())
+    history.time += timedelta(days=90)
+    _, whole = await year(history, tmp_path)
+    after = await save(history, tmp_path / "after")
+    theirs = Key.parse(public_of(new).text)
+    assert theirs.text in looked(whole).keys
+    assert grave(looked(after, theirs)) == []
+    assert {one.code for one in looked(after, OURS).findings if one.grave} >= {"unknown_key"}
