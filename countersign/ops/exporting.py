@@ -67,7 +67,7 @@ async def _export(store: Store, folder: Folder, checkpoint: Checkpoint, bar: Bar
     records = folder.part(RECORDS)
     count = await sides.checkpoints(folder, store, base["size"], checkpoint.size)
     with bar("receipts", copied.records) as moved:
-        receipts = await sides.receipts(folder, store, records, checkpoint.size, moved)
+        receipts = await sides.receipts(folder, store, records, (base["size"], checkpoint.size), moved)
     with bar("texts", copied.records) as moved:
         texts = await sides.texts(folder, store, records, base["size"], moved)
     if (await store.log.base()).size != begins:

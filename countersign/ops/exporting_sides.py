@@ -50,8 +50,8 @@ async def checkpoints(folder: Folder, store: Store, first: int, last: int) -> in
     return count
 
 
-async def receipts(folder: Folder, store: Store, records: Path, size: int, moved: Moved) -> int:
-    """Write the receipts of the log's requests, those over a log of at most `size`; returns how many there are."""
+async def receipts(folder: Folder, store: Store, records: Path, sizes: tuple[int, int], moved: Moved) -> int:
+    """Write the receipts of the log's requests, those over a log of these sizes; returns how many there are."""
     tables = (
         "CREATE TABLE requests (id TEXT PRIMARY KEY)",
         "CREATE TABLE receipts (id TEXT PRIMARY KEY, size INTEGER, jws TEXT)",
@@ -62,7 +62,9 @@ async def receipts(folder: Folder, store: Store, records: Path, size: int, moved
             ids = {subject for subject, _ in map(tag_of, bodies) if subject != SYSTEM}
             table.executemany("INSERT OR IGNORE INTO requests VALUES (?)", [(one,) for one in ids])
         await _fetch(table, store.records, moved)
-        table.execute("DELETE FROM receipts WHERE size > ? OR id NOT IN (SELECT id FROM requests)", (size,))
+        table.execute(
+            "DELETE FROM receipts WHERE size NOT BETWEEN ? AND ? OR id NOT IN (SELECT id FROM requests)", sizes
+        )
         found = table.execute("SELECT jws FROM receipts ORDER BY size, id")
         with folder.writing(RECEIPTS) as file:
             while rows := found.fetchmany(PAGE):
