@@ -73,7 +73,10 @@ def gather(
 
 
 def _said(action: Action) -> dict[str, Any]:
-    """Return what the ask itself says, as it says it."""
+    """Return what the ask itself says, as it says it; the reason without blanks at its ends.
+
+    Rules count a reason without them, and of one that is erased later only the length is left.
+    """
     return {
         "actor": action.actor.id,
         "break_glass": action.break_glass,
@@ -85,7 +88,7 @@ def _said(action: Action) -> dict[str, Any]:
         "model": action.actor.model,
         "on_behalf_of": action.actor.on_behalf_of,
         "project": action.project,
-        "reason": action.reason,
+        "reason": action.reason.strip(),
         "stage": action.stage,
         "ticket": action.ticket,
         "urgency": action.urgency,

@@ -89,7 +89,7 @@ class Refused(Part):
     """Say what was refused before it became anything; nothing of the body is repeated."""
 
     code: str = told("the error's code")
-    detail: str | None = told("what the caller was told; null where that could quote the body")
+    detail: str | None = told("what the caller was told; null where that could quote what somebody typed")
     failures: Count = maybe("how many times since it was last recorded; of an account that is nobody here")
     field: str | None = told("the field that was wrong")
     principal: str | None = told("who asked; null where they are nobody here")

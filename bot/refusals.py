@@ -140,10 +140,11 @@ def _minute_of(moment: datetime) -> int:
 
 
 def _words(told: Told) -> dict[str, str | None]:
-    """Say what was refused without repeating the body: what could not be read is not quoted, only its field is named.
+    """Say what was refused without repeating what was typed: of what could not be read only the field is named.
 
-    A rule's refusal names the action, role or actor that was tried: each has a strict form by then.
+    Why approvals are stopped stands in `freeze.set`, where it can be erased. A rule's refusal names the action, role or
+    actor that was tried: each has a strict form by then.
     """
     field = told.field if told.field and _FIELDS.issuperset(filter(None, _PARTS.split(told.field))) else None
-    detail = None if told.code == "malformed" else logs.scrub(told.detail)[:LONGEST_DETAIL]
+    detail = None if told.code in ("malformed", "frozen") else logs.scrub(told.detail)[:LONGEST_DETAIL]
     return {"code": told.code, "field": field, "rule": told.rule, "detail": detail}

@@ -10,6 +10,7 @@ from countersign.commands.common import Ended, Json, WrongOption, put, put_json,
 from countersign.errors import OTHER
 from countersign.ops.connect import By, State, who, with_store
 from countersign.ops.erasing import NotErased, Wish, erase, subjects_of
+from countersign.ops.erasing_whose import NOTHING
 from workers.stores.port import Store
 
 CHAT = (
@@ -40,9 +41,9 @@ def command(
 
     async def work(store: Store) -> tuple[dict[str, int], dict[str, str]]:
         done, held = dict[str, int](), dict[str, str]()
-        for subject in [request] if request else await subjects_of(store, person):
+        for subject, quotes in ({request: NOTHING} if request else await subjects_of(store, person)).items():
             try:
-                done[subject] = await erase(store, subject, wish)
+                done[subject] = await erase(store, subject, wish, quotes)
             except NotErased as error:
                 held[subject] = str(error)
         return done, held

@@ -59,7 +59,7 @@ def asked(rules: Rules, record: Mapping[str, Any], at: datetime) -> Request:
     who = record["by"]["person"]
     check_claims(book.roster, who, action.actor.id, action.actor.on_behalf_of)
     _check_facts(book, record, facts, action, plan)
-    if not erased(action) and action_digest(who, action) != data["action_digest"]:
+    if not _blocks(action.parameters) and action_digest(who, action) != data["action_digest"]:
         raise DoesNotFollow("action_digest is not that of the action that was asked")
     if ruling.because == NOT_EVALUATED:
         if ruling.effect != "deny":
@@ -71,9 +71,12 @@ def asked(rules: Rules, record: Mapping[str, Any], at: datetime) -> Request:
 
 
 def erased(action: Action) -> bool:
-    """Tell whether a text of the ask was erased, or may have been: its digests cannot be computed again."""
-    texts = (action.reason, action.undo or "", action.parameters or "")
-    return any(text and not text.strip(ERASED) for text in texts)
+    """Tell whether a text of the ask was erased, or may have been: the digest of its card cannot be computed again."""
+    return any(map(_blocks, (action.reason, action.undo, action.parameters)))
+
+
+def _blocks(text: str | None) -> bool:
+    return text is not None and text != "" and not text.strip(ERASED)
 
 
 def follows(rules: Rules, request: Request) -> list[Follows]:
@@ -120,7 +123,7 @@ def _check_facts(
     if len(facts.actions) != len(facts.levels) or len(facts.tags) != len(facts.resources):
         raise DoesNotFollow("the facts have not one level for each action and tags for each resource")
     made_again = gather(
-        action,
+        _as_ruled_on(action, facts),
         principal=who,
         caller=book.roster.caller(who),
         plan=plan,
@@ -133,7 +136,8 @@ def _check_facts(
         groups=facts.groups,
         owed=facts.owed,
     )
-    same_model(data["facts"], made_again, "what the ruling was told")
+    told = {**data["facts"], "reason": facts.reason.strip()}  # older records hold it with the blanks at its ends
+    same_model(told, made_again, "what the ruling was told")
     if plan is not None:
         role = book.roster.roles.get(plan.role)
         if role is None or book.roster.environments.get(book.roster.home_of(role)) != plan.environment:
@@ -142,6 +146,15 @@ def _check_facts(
         check_groups(book, who, facts.groups, data.get("seen_in", {}))
     if facts.break_glass and not set(book.roster.groups_of(who)) <= set(facts.groups):
         raise DoesNotFollow("groups of the asker by the roster are left out")
+
+
+def _as_ruled_on(action: Action, facts: Facts) -> Action:
+    """Return the ask as its ruling saw it: how long an erased reason was without its outer blanks, facts alone say."""
+    if not _blocks(action.reason):
+        return action
+    if len(facts.reason) > len(action.reason):
+        raise DoesNotFollow("the ruling was told of a longer reason than was given")
+    return action.model_copy(update={"reason": facts.reason})
 
 
 def check_groups(book: Book, person: str, groups: Sequence[str], seen_in: Mapping[str, Any]) -> None:

@@ -128,7 +128,7 @@ class Changes:
     def __init__(self) -> None:
         """Begin with nothing approved."""
         self._approved: dict[str, Request] = {}
-        self._before: tuple[str, str, Book | None] = ("", "", None)
+        self._before: tuple[str, str, str, Book | None] = ("", "", "", None)
 
     def approved(self, request: Request) -> None:
         """Remember an approved change."""
@@ -141,14 +141,15 @@ class Changes:
 
     def check(self, rules: Rules, record: Mapping[str, Any], at: datetime) -> None:
         """Check a change of a file against its approval. Raises DoesNotFollow, Unknown."""
-        data, who = record["data"], record["by"]["person"]
-        stamped, by, book = self._before
-        if (stamped, by) != (record["at"], who):  # else the other file of the same change came right before
+        data, kind, who = record["data"], record["type"], record["by"]["person"]
+        other, stamped, by, book = self._before
+        pair = other != kind and (stamped, by) == (record["at"], who)
+        if not pair:  # else the other file of the same change came right before
             try:
                 book = rules.book()
             except Unknown:  # the first files, or ones that could be replaced because nothing could be decided
                 book = None
-        self._before = (record["at"], who, book)
+        self._before = ("", "", "", None) if pair else (kind, record["at"], who, book)
         if book is None or book.policy.apply is None:
             return
         request = self._approved.get(data.get("approval", ""))

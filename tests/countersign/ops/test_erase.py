@@ -8,9 +8,12 @@ import pytest
 
 from approvers.audit import SYSTEM, check_chain
 from approvers.cases import read_case
+from approvers.errors import Forbidden
 from approvers.texts import ERASED
+from bot.commits import Click
 from countersign.ops.erasing import GONE, NotErased, Wish, erase, subjects_of
 from tests.bot.test_desk import World
+from tests.worlds import history as h
 from tests.worlds.texts import records_of
 
 WISH = Wish("asked for", "ops")
@@ -96,7 +99,7 @@ async def test_what_a_grant_lives_on_is_not_touched(world: World) -> None:
 
 async def test_one_person_is_erased_and_the_others_stay(world: World) -> None:
     request = await denied(world)
-    assert await subjects_of(world.store, "user:robin") == [request]
+    assert await subjects_of(world.store, "user:robin") == {request: set()}
     assert await erase(world.store, request, Wish("w", "ops", "user:robin")) >= 1
     review = next(one for one in await records_of(world.store, request) if one["type"] == "review.recorded")
     assert review["data"]["reason"] == ERASED * len(ANSWER)
@@ -111,3 +114,47 @@ async def test_nothing_is_said_to_be_erased_of_what_is_not_there(world: World) -
     with pytest.raises(NotErased, match="add --person"):
         await erase(world.store, SYSTEM, WISH)
     assert await erase(world.store, SYSTEM, Wish("w", "ops", "user:nobody")) == 0
+
+
+async def erase_person(history: h.History, name: str) -> dict[str, int]:
+    """Do what `--person` does."""
+    wish = Wish("they left", "ops", f"user:{name}")
+    found = await subjects_of(history.store, f"user:{name}")
+    return {subject: await erase(history.store, subject, wish, quotes) for subject, quotes in found.items()}
+
+
+async def test_why_somebody_stopped_approvals_is_erased_wherever_it_is_repeated() -> None:
+    history = await h.History(1).begin()
+    minting, waiting = [
+        await history.submit(h.caller(), {"data_classes": None, "ttl_seconds": ttl}) for ttl in (900, 600)
+    ]
+    await history.desk.review(Click(h.person("alex"), minting, "approve"))
+    await history.stops.freeze(h.person("robin"), SECRET)
+    await history.work()
+    held = history.store.records._state  # type: ignore[attr-defined]  # the memory store's tables
+    assert "frozen: " in repr(held.records[f"grant:{minting.replace('req', 'grt')}"]), "its mint was stopped"
+    with pytest.raises(Forbidden, match=SECRET):
+        await history.desk.review(Click(h.person("alex"), waiting, "approve"))
+    with pytest.raises(NotErased, match="lift the freeze first"):
+        await erase(history.store, SYSTEM, Wish("w", "ops", "user:robin"))
+    await history.stops.unfreeze(h.person("kim"), "a drill it was")
+    with pytest.raises(NotErased, match="still waits"):
+        await erase_person(history, "robin")
+    await history.desk.review(Click(h.person("alex"), waiting, "deny", "not now"))
+    assert await erase_person(history, "robin") == {minting: 0, waiting: 1, SYSTEM: 2}, "the first was erased before"
+    assert SECRET not in repr([held.records, held.texts, held.chains, held.log, held.outbox, held.names])
+    assert "not now" in repr(held.texts) and "a drill it was" in repr(held.texts), "what others said stays"
+    assert not any((await erase_person(history, "robin")).values())
+
+
+async def test_why_somebody_applied_what_is_in_force_is_not_told_any_more() -> None:
+    history = await h.History(1).begin()
+    await history.stops.freeze(h.person("kim"), SECRET)
+    await history.stops.unfreeze(h.person("kim"), f"{SECRET} again")
+    assert (await erase_person(history, "kim"))[SYSTEM] == 4, "one for both files, one that is named again, one more"
+    held = history.store.records._state  # type: ignore[attr-defined]
+    assert "the first" not in repr([held.records, held.texts]) and SECRET not in repr([held.records, held.texts])
+    await history.policies.refresh()
+    assert history.policies.current.texts["config:policy"] == h.POLICY
+    assert (await history.stops.look()).why == GONE
+    assert await history.submit(h.caller(), {"action": "demo:Knock", "resource": "door:front", "access": None})
