@@ -6,7 +6,7 @@ that were asked for in it. What came of either is told as far as the records tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -38,6 +38,7 @@ class Report:
 
     def __init__(self, since: datetime, until: datetime) -> None:
         """Report on the time from `since` (included) to `until` (excluded)."""
+        self._period = since, until
         self._since, self._until = stamp(since), stamp(until)
         self._cases: dict[str, Case] = {}
         self._system = 0
@@ -45,19 +46,46 @@ class Report:
         """What changed the rules, keys or stand-ins in the period, in order."""
         self.stops: list[Change] = []
         """Freezes and revocations of many in the period, in order."""
-        self.strange: list[str] = []
+        self._strange: dict[str, None] = {}
+        self._torn: dict[str, bool] = {}
+
+    def anew(self) -> Report:
+        """Return a report on the same time to which nothing was fed."""
+        return Report(*self._period)
+
+    @property
+    def strange(self) -> list[str]:
         """Subject and number of records that have another shape than this version knows; they count for nothing."""
+        return list(self._strange)
+
+    @property
+    def torn(self) -> list[str]:
+        """Requests of the period of which only later records are left in the log; they count for nothing."""
+        return sorted(one for one, counts in self._torn.items() if counts)
 
     def lacks(self, subject: str, n: int) -> bool:
         """Tell whether the records of a request before number `n` have to be fed first."""
-        return n > 1 and subject.startswith("req_") and subject not in self._cases
+        return n > 1 and subject.startswith("req_") and subject not in self._cases and subject not in self._torn
+
+    def fed(self, subject: str) -> int:
+        """Return the number of a request's last record that was fed; 0: its ask was not."""
+        return self._cases[subject].n if subject in self._cases else 0
+
+    def tear(self, subject: str, moments: Iterable[str], *, lives: bool) -> None:
+        """Take it that not all records of a request are in the log any more; those that are have these moments.
+
+        What was fed of it counts no more: how it went on is not known.
+        """
+        inside = any(self._since <= one < self._until for one in moments)
+        known = self._cases.pop(subject, None) is not None
+        self._torn[subject] = known or lives or inside or self._torn.get(subject, False)
 
     def feed(self, record: Mapping[str, Any]) -> None:
         """Take one record, whose texts are in place where the log has them apart."""
         try:
             self._take(record, record["subject"])
         except STRANGE:
-            self.strange.append(f"{record.get('subject')} {record.get('n')}")
+            self._strange[f"{record.get('subject')} {record.get('n')}"] = None
 
     def _take(self, record: Mapping[str, Any], subject: str) -> None:
         if subject == SYSTEM:

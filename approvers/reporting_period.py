@@ -7,18 +7,20 @@ from datetime import UTC, datetime
 from approvers.errors import Malformed
 from approvers.times import parse_duration
 
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""No record lies outside; what is typed beyond means all there is, and has room for a little more or less."""
 REMEDY = "write a day or moment such as 2026-10-01 or 2026-10-01T08:30, or how long ago, such as 90d"
 
 
 def moment(text: str, now: datetime) -> datetime:
     """Read `90d` (before now), or a day or moment such as `2026-10-01`; without a zone it is UTC. Raises ValueError."""
     try:
-        return now - parse_duration(text)
+        return max(EARLIEST, now - parse_duration(text))
     except (ValueError, OverflowError):
         pass
     try:
         found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        return min(max(EARLIEST, found if found.tzinfo else found.replace(tzinfo=UTC)), LATEST).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{text[:64]!r} is no time: {REMEDY}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -14,6 +15,8 @@ PIECE = 500
 """Lines of CSV that are handed on at a time."""
 FORMULA = frozenset("=+-@\t\r＝＋－＠")
 """What a cell may not begin with: a spreadsheet would take it for a formula."""
+_SPLIT = re.compile(r";(?=[\s\"']*[=+\-@＝＋－＠])")
+"""Where a spreadsheet that splits cells at semicolons, as in half of Europe, would begin a cell with a formula."""
 
 
 class Row(NamedTuple):
@@ -145,5 +148,5 @@ def cell(value: object) -> str:
         value = " ".join(map(str, value))
     if not isinstance(value, str):
         return str(value)
-    shown = visible(value, len(value))
-    return f"'{shown}" if value[:1] in FORMULA and value else shown
+    shown = _SPLIT.sub(";'", visible(value, len(value)))
+    return f"'{shown}" if value.lstrip()[:1] in FORMULA and value.strip() else shown

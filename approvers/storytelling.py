@@ -80,15 +80,18 @@ class Story:
     evidence: tuple[str, ...]
 
 
-def story(records: Sequence[Data], receipt: Witnessed | None = None, chain: str = "") -> Story:
+def story(
+    records: Sequence[Data], receipt: Witnessed | None = None, chain: str = "", taken_out: int | None = None
+) -> Story:  # fmt: skip
     """Return the story of a chain of records, oldest first.
 
-    `chain` says in a sentence whether they are whole, by whoever holds the stored bytes.
+    `chain` says in a sentence whether they are whole, by whoever holds the stored bytes; `taken_out` is how many the
+    log says were taken out of it before the first of them (None: not known).
     """
     return Story(
         heading=one_line(_tried(heading, records) or "A chain of records", MAX_WORDS),
         standing=one_line(_tried(standing, records), MAX_WORDS),
-        lines=tuple(_with_gaps(records)),
+        lines=tuple(_with_gaps(records, taken_out)),
         evidence=tuple(one_line(text, MAX_WORDS) for text in _evidence(records, receipt, chain)),
     )
 
@@ -157,8 +160,8 @@ def in_short(told: Story, most: int) -> Iterator[str]:
     yield from told.evidence
 
 
-def _with_gaps(records: Sequence[Data]) -> Iterator[Line]:
-    missing = _tried(gaps, records) or {}
+def _with_gaps(records: Sequence[Data], taken_out: int | None) -> Iterator[Line]:
+    missing = _tried(gaps, records, taken_out) or {}
     for place, record in enumerate(records):
         line = line_of(record)
         for words in missing.get(place, ()):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from approvers.storytelling_words import Data
+from approvers.taken_out import from_story
 from approvers.times import spell
 
 UNANSWERED = timedelta(minutes=5)
@@ -22,23 +23,31 @@ ENDINGS = frozenset(
 """Records after which a grant's end has to be proven."""
 
 
-def gaps(records: Sequence[Data]) -> Mapping[int, Sequence[str]]:
-    """Return what is to be said before the records at these places (0 is the first)."""
+def gaps(records: Sequence[Data], taken_out: int | None = None) -> Mapping[int, Sequence[str]]:
+    """Return what is to be said before the records at these places (0 is the first).
+
+    `taken_out` is how many the log says were taken out of this chain; None: nobody has asked it.
+    """
     found: dict[int, list[str]] = {}
-    for place, words in (*_holes(records), *_silences(records)):
+    for place, words in (*_holes(records, taken_out), *_silences(records)):
         found.setdefault(place, []).append(words)
     return found
 
 
-def _holes(records: Sequence[Data]) -> Iterator[tuple[int, str]]:
-    """Yield where numbers of the chain are missing; in `sys`, of which a part may be shown, as well."""
+def _holes(records: Sequence[Data], taken_out: int | None) -> Iterator[tuple[int, str]]:
+    """Yield where numbers of the chain are missing: before the first record here, in a whole chain nowhere else."""
     last = 0
     for place, record in enumerate(records):
         number = record["n"]
         if number > last + 1:
-            missing = f"Record {last + 1} is" if number == last + 2 else f"Records {last + 1} to {number - 1} are"
-            yield place, f"{missing} not here; an earlier export may hold what was taken out of the log."
+            known = not place and taken_out in (None, number - 1)
+            yield place, from_story(number - 1) if known else _missing(last + 1, number - 1)
         last = number
+
+
+def _missing(first: int, last: int) -> str:
+    which = f"Record {first} is" if first == last else f"Records {first} to {last} are"
+    return f"{which} not here, and the log does not say why."
 
 
 def _silences(records: Sequence[Data]) -> Iterator[tuple[int, str]]:

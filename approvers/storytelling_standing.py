@@ -37,7 +37,9 @@ def heading(records: Sequence[Data]) -> str:
 def standing(records: Sequence[Data]) -> str:
     """Return how it stands: decided by whom, what came of the credential, what is still owed."""
     if not any(one["type"] == ASKED for one in records):
-        return f"{len(records):,} record{'' if len(records) == 1 else 's'}."
+        first = records[0]["n"] if records else 1
+        before = " How it began was taken out of the log." if first > 1 else ""
+        return f"{len(records):,} record{'' if len(records) == 1 else 's'}.{before}"
     return " ".join(_standing(records))
 
 

@@ -18,6 +18,7 @@ from bot.intake import ANY, Intake, json_response
 from bot.problems import Problem
 from bot.reading import NotFound
 from bot.routes import Route
+from bot.stories import chain_and_head
 from bot.wire import AuditAnswer, CheckpointAnswer
 from workers.stores import layout
 from workers.stores.signed import signed_so_far
@@ -38,10 +39,10 @@ class IntakeAudit:
         """Answer with the records of a request and its grant, or of `sys`, oldest first."""
         check_query(request, ("bodies",))
         subject = await self._subject(request, who)
-        bodies = await self._log.chain(subject)
+        bodies, head = await chain_and_head(self._log, subject)
         texts = await self._log.texts([subject])
         records = [restore(json.loads(body), texts) for body in bodies]
-        answer: dict[str, object] = {"subject": subject, "records": records, "note": NOTE}
+        answer: dict[str, object] = {"subject": subject, "taken_out": head.n, "records": records, "note": NOTE}
         if flag(request, "bodies"):
             answer["texts"] = dict(texts)
             answer["bodies"] = [body.decode() for body in bodies]

@@ -8,13 +8,14 @@ from typing import Any
 
 from aiohttp import web
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import to_json
 
 from approvers.errors import Malformed
 from approvers.reporting_period import period
 from bot.deps import Deps
 from bot.identity import Identity
 from bot.incoming import check_query
-from bot.intake import HEADERS, json_response
+from bot.intake import HEADERS, JSON_HEADERS
 from bot.reports import Access, Reports, as_json, file_name, rows_as_csv
 from bot.routes import Route
 
@@ -36,6 +37,17 @@ class ReportedLog(_Answer):
     left_out: int
 
 
+class ReportedTakenOut(_Answer):
+    """How many of the log's first records were taken out of it, and when the first that is left was written.
+
+    `requests`: those of which only later records are left; they count for nothing.
+    """
+
+    records: int
+    before: AwareDatetime
+    requests: list[str]
+
+
 class ReportedChange(_Answer):
     """One record under `sys`: its number, when, by whom, and in plain words what."""
 
@@ -55,6 +67,7 @@ class ReportAnswer(_Answer):
     time_zone: str
     made_at: AwareDatetime
     log: ReportedLog
+    taken_out: ReportedTakenOut | None = Field(description="What of the period an export holds, and this has not.")
     summary: dict[str, Any] = Field(description="`total`, and lists by actor, principal, person, role and approver.")
     changes: list[ReportedChange] = Field(description="Of policy, roster, keys and stand-ins.")
     stops: list[ReportedChange] = Field(description="Freezes, and revocations of many.")
@@ -83,7 +96,8 @@ class IntakeReports:
 
 async def json_answer(made: Access) -> web.Response:
     """Return a report as JSON; a long one is written beside the event loop, so that nobody else waits for it."""
-    return json_response(await asyncio.to_thread(as_json, made))
+    body = await asyncio.to_thread(lambda: to_json(as_json(made)))
+    return web.Response(body=body, headers=JSON_HEADERS)
 
 
 async def csv_answer(made: Access) -> web.Response:

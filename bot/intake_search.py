@@ -59,6 +59,13 @@ class FoundRequest(_Answer):
     grant: FoundGrant | None
 
 
+class TakenOutAnswer(_Answer):
+    """How many of the log's first records were taken out of it, and when the first that is left was written."""
+
+    records: int
+    before: AwareDatetime
+
+
 class SearchAnswer(_Answer):
     """What was found, newest first, and how far back the search has come."""
 
@@ -66,6 +73,7 @@ class SearchAnswer(_Answer):
     next: str | None = Field(description="Send it as `after` to go on; null: everything was searched.")
     back_to: AwareDatetime | None
     records_looked_at: int
+    taken_out: TakenOutAnswer | None = Field(description="What cannot be found here any more; an export holds it.")
 
 
 class IntakeSearch:

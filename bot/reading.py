@@ -16,6 +16,7 @@ from approvers.request import Request, RequestState
 from approvers.upgrades import read
 from workers.stores import layout
 from workers.stores.port import Snapshot, Store
+from workers.stores.window import taken_out
 
 LOOK_AGAIN = timedelta(seconds=5)
 """A lost hint may cost this much time, never an answer."""
@@ -78,7 +79,11 @@ class Reader:
         seen = await self._store.records.read([layout.request_key(request), layout.grant_key(grant_id)])
         record = seen.records[layout.grant_key(grant_id)]
         grant = read(Grant, record.json) if record.version else None
-        found = self.parse(seen, request)
+        try:
+            found = self.parse(seen, request)
+        except NotFound as error:
+            gone = await taken_out(self._store.log)
+            raise NotFound(f"{error.detail}{gone.from_store(request) if gone else ''}") from None
         return View(found, grant, seen.records[layout.request_key(request)].version, record.version)
 
     async def wait(self, request: str, *, after: int | None, timeout: timedelta) -> View:
@@ -135,7 +140,10 @@ class Reader:
         return await self.views(json.loads(record.json)["requests"]) if record.version else []
 
     async def views(self, requests: Iterable[str]) -> list[View]:
-        """Return many requests as they stand; each once, read in batches that hold the store for a moment only."""
+        """Return many requests as they stand; each once, read in batches that hold the store for a moment only.
+
+        One that is no longer there is left out: it was taken out of the log, and out of the store with it.
+        """
         wanted, views = list(dict.fromkeys(requests)), list[View]()
         for start in range(0, len(wanted), PAGE):
             views += await self._page(wanted[start : start + PAGE])
@@ -147,6 +155,8 @@ class Reader:
         views = []
         for one in requests:
             record, other = seen.records[layout.request_key(one)], seen.records[layout.grant_key(grant_of(one))]
+            if not record.version:
+                continue
             grant = read(Grant, other.json) if other.version else None
             views.append(View(read(Request, record.json), grant, record.version, other.version))
         return views

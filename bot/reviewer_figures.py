@@ -20,6 +20,7 @@ from bot.standing import groups_of
 from workers.policies import Rulebook
 from workers.stores import layout
 from workers.stores.port import Log
+from workers.stores.window import onwards
 
 HOUR = timedelta(hours=1)
 LOOK_BACK = 5_000
@@ -67,12 +68,12 @@ class Asks:
 
     async def read_on(self, now: datetime) -> Counter[Ask]:
         """Return how many requests asked whom within the hour before `now`."""
-        start = await self.log.size() - self.most
-        if start > self.position:
-            self.position, self.skipped = start, True
-        while bodies := await self.log.tail(self.position, PAGE):
-            self.position += len(bodies)
-            self.recent.extend(_asks(bodies))
+        start = max(self.position, await self.log.size() - self.most)
+        while (page := await onwards(self.log, start, PAGE)).bodies:
+            if page.first > self.position + 1:  # further back there is more than is looked through, or nothing any more
+                self.skipped = _moment(page.bodies[0]) > now - HOUR
+            start = self.position = page.first - 1 + len(page.bodies)
+            self.recent.extend(_asks(page.bodies))
         while self.recent and self.recent[0][0] <= now - HOUR:
             self.recent.popleft()
             self.skipped = False  # what was skipped came before this one, and is older still
@@ -100,6 +101,10 @@ class Reviewers:
             Figures(name, asked[name], read(records[key])) for name, key in zip(names[:MAX_PEOPLE], keys, strict=True)
         ]
         return Overview(people, self._asks.skipped, len(names) - len(people))
+
+
+def _moment(body: bytes) -> datetime:
+    return datetime.fromisoformat(json.loads(body)["at"])
 
 
 def _asks(bodies: Iterable[bytes]) -> Iterable[tuple[datetime, Ask]]:

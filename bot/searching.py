@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from approvers.cases import SUBMITTED, tag_of
+from approvers.cases import SUBMITTED, decoded, tag_of
 from approvers.request import Request
+from approvers.taken_out import TakenOut
 from approvers.times import stamp
 from bot.deps import Deps
 from bot.identity import Identity
@@ -17,11 +19,13 @@ from bot.intake import OVERSEERS, may_read
 from bot.reading import View
 from bot.searching_query import Query
 from bot.standing import groups_of
-from workers.stores.window import PAGE, backwards, position_at
+from workers.stores.window import PAGE, backwards, position_at, taken_out
 
 MOST_RECORDS = 20_000
 """Records that one step looks at: about half a second's work."""
 MOST_FOUND = 100
+MOST_SECONDS = 2.0
+"""For how long one step compares, beside the event loop: long patterns of an ask can make that slow."""
 AT_ONCE = 2
 """Searches of one process at the same time; further ones wait their turn."""
 SLACK = timedelta(hours=1)
@@ -44,19 +48,21 @@ class Found:
         go_on: where the next step goes on; None: all has been searched.
         back_to: the oldest moment that has been looked at.
         looked_at: how many records that took.
+        taken_out: what the search cannot find, as it was taken out of the log.
     """
 
     hits: Sequence[Hit]
     go_on: int | None
     back_to: datetime | None
     looked_at: int
+    taken_out: TakenOut | None = None
 
 
 class Searching:
     """Search for whoever may read."""
 
-    def __init__(self, deps: Deps) -> None:
-        self._deps, self._log = deps, deps.store.log
+    def __init__(self, deps: Deps, *, seconds: float = MOST_SECONDS) -> None:
+        self._deps, self._log, self._seconds = deps, deps.store.log, seconds
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def search(
@@ -69,28 +75,34 @@ class Searching:
             end = min(size, before - 1) if before is not None else size
             if query.until is not None:
                 end = min(end, await position_at(self._log, query.until + SLACK, size))
-            first = (await self._log.base()).size
+            gone = await taken_out(self._log)
+            first = gone.records if gone else 0
             if query.since is not None:
                 first = max(first, await position_at(self._log, query.since - SLACK, size))
             stretch = range(max(first, end - most), end)
-            return await self._back(who, query, stretch, limit=limit, first=first)
+            found = await self._back(who, query, stretch, limit=limit, first=first)
+            return replace(found, taken_out=gone) if gone and gone.hides(query.since) else found
 
     async def _back(self, who: Identity, query: Query, stretch: range, *, limit: int, first: int) -> Found:
         """Search a stretch of the log, the newest first; `first`: how far back all of the search goes."""
         hits: list[Hit] = []
         end, back_to, reached = stretch.stop, None, stretch.stop
+        give_up = time.monotonic() + self._seconds
         async for page in backwards(self._log, stretch.start, end, PAGE):
             asked = {subject: position for position, subject in _asked(page.first, page.bodies)}
             views = await self._deps.reader.views(asked)
-            readable = await self._readable(who, views)
-            for view in sorted(readable, key=lambda one: -asked[one.request.id]):
+            readable = sorted(await self._readable(who, views), key=lambda one: -asked[one.request.id])
+            compared = await asyncio.to_thread(_compared, query, readable, give_up)
+            for view, holds in compared:
                 position = asked[view.request.id]
-                if query.holds(view):
-                    hits.append(Hit(position, view))
-                    if len(hits) == limit:
-                        return Found(hits, position, view.request.submitted_at, end - position + 1)
-            reached = page.first - 1
-            back_to = min((view.request.submitted_at for view in views), default=back_to)
+                hits += [Hit(position, view)] if holds else []
+                if len(hits) == limit:
+                    return Found(hits, position, view.request.submitted_at, end - position + 1)
+            if len(compared) < len(readable):
+                return Found(hits, position, view.request.submitted_at, end - position + 1)
+            reached, back_to = page.first - 1, datetime.fromisoformat(decoded(page.bodies[0])["at"])
+            if time.monotonic() >= give_up:
+                break
         return Found(hits, reached + 1 if reached > first else None, back_to, end - reached)
 
     async def _readable(self, who: Identity, views: Sequence[View]) -> Sequence[View]:
@@ -101,6 +113,16 @@ class Searching:
         found = await self._deps.directory.membership(who.principal, sorted(owners))
         groups = frozenset(groups_of(self._deps.policies.current, who.principal, found))
         return [view for view in views if may_read(who, view.request, groups)]
+
+
+def _compared(query: Query, views: Sequence[View], give_up: float) -> list[tuple[View, bool]]:
+    """Return which of these are what is searched for: all, or as many as there is time for, one at least."""
+    compared = list[tuple[View, bool]]()
+    for view in views:
+        compared.append((view, query.holds(view)))
+        if time.monotonic() >= give_up:
+            break
+    return compared
 
 
 def _asked(first: int, bodies: Iterable[bytes]) -> Iterable[tuple[int, str]]:
@@ -117,6 +139,7 @@ def found_answer(found: Found) -> dict[str, Any]:
         "next": None if found.go_on is None else str(found.go_on),
         "back_to": stamp(found.back_to) if found.back_to else None,
         "records_looked_at": found.looked_at,
+        "taken_out": found.taken_out.as_json() if found.taken_out else None,
     }
 
 

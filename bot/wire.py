@@ -302,6 +302,7 @@ class AuditAnswer(_Answer):
     """One chain of records, oldest first, with texts in place; `bodies` are the stored bytes, to check the chain by."""
 
     subject: str
+    taken_out: int = Field(description="How many were taken out of the log before these; an export holds them.")
     records: list[dict[str, Any]]
     bodies: list[str] | None = Field(default=None, description="Only with `bodies=1`.")
     texts: dict[str, str] | None = Field(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from aiohttp import web
 
 from bot.deps import Deps
@@ -18,6 +20,8 @@ class Evidence:
         found = await self._deps.reader.by_handle(request.match_info["id"])
         view = await self._deps.reader.look(found)
         bodies = await self._deps.store.log.chain(view.request.id)
-        named = {"Content-Disposition": f'attachment; filename="{view.request.id}.jsonl"'}
+        first = json.loads(bodies[0])["n"] if bodies else 1
+        part = "" if first == 1 else f"-from-{first}"  # those before it were taken out of the log
+        named = {"Content-Disposition": f'attachment; filename="{view.request.id}{part}.jsonl"'}
         text = b"".join(body + b"\n" for body in bodies)
         return web.Response(body=text, content_type="application/jsonl", charset="utf-8", headers=named)

@@ -31,6 +31,7 @@ from bot.telling import name, raw
 from workers.policies import KEYS
 from workers.stores import layout
 from workers.stores.port import Log
+from workers.stores.window import onwards
 
 MAX_ENDED = 12
 MAX_LINES = 200
@@ -55,9 +56,9 @@ class Ended:
     async def read_on(self) -> list[str]:
         """Return the ids of requests that may have ended, newest first."""
         self.position = max(self.position, await self.log.size() - LOOK_BACK)
-        while bodies := await self.log.tail(self.position, LOOK_BACK):
-            self.position += len(bodies)
-            for body in bodies:
+        while (page := await onwards(self.log, self.position, LOOK_BACK)).bodies:
+            self.position = page.first - 1 + len(page.bodies)
+            for body in page.bodies:
                 if ENDING.search(body) and (subject := json.loads(body)["subject"]).startswith("req_"):
                     self.recent.pop(subject, None)
                     self.recent[subject] = None

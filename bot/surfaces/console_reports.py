@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -21,7 +21,9 @@ from bot.surfaces.console_shell import Shell
 
 HOME = "/console/reports"
 SHOWN = 100
-"""Grants of the page; the file has all."""
+"""Grants of the page, changes, and after-reviews owed; the file and the JSON have all."""
+NAMED = 25
+"""Actors, persons, roles and approvers of the page, of each those with most asks."""
 NAMES = (("actor", "Actor"), ("person", "Person behind"), ("role", "Role"), ("approver", "Approver"))
 
 
@@ -50,7 +52,7 @@ class ReportPages:
             check_query(request, ("from", "to"))
             since, until = period(context["first"], last, now)
             made = await self._reports.access(since, until)
-            context |= self._shown(made, context["first"], last)
+            context |= await asyncio.to_thread(_shown, made, context["first"], last)
         except Malformed as error:
             context["fault"], status = visible(error.detail, 300), 400
         return await self._shell.page(request, "reports.html", context, status=status)
@@ -61,20 +63,28 @@ class ReportPages:
         now = await self._deps.store.records.now()
         return await csv_answer(await self._reports.access(*period(*_asked(request), now)))
 
-    def _shown(self, made: Access, first: str, last: str) -> dict[str, Any]:
-        report = made.report
-        rows = list(islice(report.rows(), SHOWN + 1))
-        return {
-            "made": made,
-            "rows": rows[:SHOWN],
-            "cut": len(rows) > SHOWN,
-            "summary": report.summary(),
-            "owed": list(report.owed()),
-            "changes": report.changes,
-            "stops": report.stops,
-            "strange": report.strange,
-            "file": f"{HOME}.csv?{urlencode({'from': first, **({'to': last} if last else {})})}",
-        }
+
+def _shown(made: Access, first: str, last: str) -> dict[str, Any]:
+    """Return what the page shows of a report; made beside the event loop, for a long one takes a while."""
+    report = made.report
+    rows = list(report.rows())
+    owed = [one for one in rows if one.after_review == "owed"]
+    return {
+        "made": made,
+        "rows": rows[:SHOWN],
+        "grants": len(rows),
+        "summary": report.summary(),
+        "named": NAMED,
+        "owed": owed[:SHOWN],
+        "changes": report.changes[:SHOWN],
+        "stops": report.stops[:SHOWN],
+        "hidden": {
+            "owed": max(0, len(owed) - SHOWN),
+            "told": sum(max(0, len(some) - SHOWN) for some in (report.changes, report.stops)),
+        },
+        "strange": report.strange,
+        "file": f"{HOME}.csv?{urlencode({'from': first, **({'to': last} if last else {})})}",
+    }
 
 
 def choices(now: datetime) -> list[Choice]:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from approvers.card import DENY_PRESETS, shown_digest
 from approvers.errors import Malformed
+from approvers.taken_out import from_story
 from bot import deciding, outcomes, telling
 from bot.outcomes import Outcome
 from bot.strangers import Stranger
@@ -76,7 +77,8 @@ async def details_clicked(parts: TeamsParts, call: Incoming) -> Answer:
     view = await parts.deps.reader.look(request)
     parts.tasks.start(mend(parts, call, Outcome("", "", request, stale=shown != shown_digest(view.request))))
     texts = await parts.deps.store.log.texts([request])
-    lines = [telling.tell(body, texts).text for body in await parts.deps.store.log.chain(request)]
+    told = [telling.tell(body, texts) for body in await parts.deps.store.log.chain(request)]
+    lines = [*([from_story(told[0].n - 1)] if told and told[0].n > 1 else []), *(line.text for line in told)]
     card = await card_of(parts, view)
     whole = teams_card.details(card, lines, parts.deps.settings.base_url)
     if call.kind == "action":

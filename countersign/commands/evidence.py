@@ -70,10 +70,12 @@ def search(  # noqa: PLR0917 each option by its name
     }  # fmt: skip
     query = {name: text for name, text in given.items() if text}
 
-    async def work(client: AsyncClient) -> list[Mapping[str, Any]]:
+    async def work(client: AsyncClient) -> tuple[list[Mapping[str, Any]], str]:
         return await _all(client, query, limit)
 
-    found = perform(url, work)
+    found, missing = perform(url, work)
+    if missing:
+        say(missing)
     if json_:
         put_json(found)
         return
@@ -112,21 +114,22 @@ def access(
     if json_:
         put_json(found)
     elif as_csv:
-        typer.echo("".join(words.csv(found["grants"])), nl=False)
+        typer.echo("".join(words.csv(found)), nl=False)
     else:
         for line in words.report(found):
             put(line)
 
 
-async def _all(client: AsyncClient, query: Mapping[str, str], limit: int) -> list[Mapping[str, Any]]:
-    """Return up to `limit` hits, step by step; each step of the server is bounded."""
+async def _all(client: AsyncClient, query: Mapping[str, str], limit: int) -> tuple[list[Mapping[str, Any]], str]:
+    """Return up to `limit` hits, step by step, for each step of the server is bounded; and what cannot be found."""
     found: list[Mapping[str, Any]] = []
-    after = ""
+    missing = after = ""
     while len(found) < limit:
         step = {**query, "limit": str(min(100, limit - len(found))), **({"after": after} if after else {})}
         answer = await client.search(step)
         found += answer["found"]
+        missing = words.not_searched(answer)
         after = answer.get("next") or ""
         if not after:
             break
-    return found
+    return found, missing

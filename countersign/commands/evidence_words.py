@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from approvers.audit import Head, check_chain
+from approvers.taken_out import as_told
 from approvers.times import stamp
 from countersign.models import Receipt
 
@@ -22,27 +23,32 @@ def story(found: Mapping[str, Any], receipt: Receipt | None) -> Iterator[str]:
     if receipt is not None:
         at = stamp(receipt.at) if receipt.at else "at a time not told"
         witnessed = Witnessed(int(receipt.log.get("size", 0)), str(receipt.log.get("root", "?")), at)
-    return as_text(tell(found["records"], witnessed, _chain(found)))
+    return as_text(tell(found["records"], witnessed, _chain(found), found.get("taken_out")))
 
 
 def _chain(found: Mapping[str, Any]) -> str:
     """Check here, not there, that the records are one chain."""
     bodies = [body.encode() for body in found["bodies"]]
     try:
-        head = _head(bodies)
+        head = _head(bodies, found.get("taken_out"))
         check_chain(found["subject"], bodies, head)
     except (ValueError, KeyError, TypeError) as error:
         return f"THE CHAIN IS BROKEN: {error}"
     count = f"{len(bodies)} record{'' if len(bodies) == 1 else 's'}"
-    cut = f" The {head.n} before them were taken out of the log: an export has them." if head.n else ""
+    cut = f" Not checked: {head.n:,} before, which were taken out of the log; an export holds them." if head.n else ""
     return f"{count}, checked here: each holds the hash of the one before.{cut}"
 
 
-def _head(bodies: Sequence[bytes]) -> Head:
-    """Return the end of what was taken out of the log before these records, as the first of them has it."""
+def _head(bodies: Sequence[bytes], taken_out: int | None) -> Head:
+    """Return the end of what was taken out of the log before these records, as the first of them has it.
+
+    Raises ValueError: the log says that it was another one.
+    """
     if not bodies:
-        return Head()
+        return Head(taken_out or 0)
     first = json.loads(bodies[0])
+    if taken_out not in (None, first["n"] - 1):
+        raise ValueError(f"it begins with record {first['n']}, and the log took out {taken_out}")
     return Head(first["n"] - 1, first["prev"])
 
 
@@ -57,14 +63,28 @@ def hit(one: Mapping[str, Any]) -> str:
     return "  ".join(cell for cell in cells if cell)
 
 
-def csv(grants: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the grants of a report as CSV, written as the server would."""
+def not_searched(found: Mapping[str, Any]) -> str:
+    """Say what a search cannot find, as it was taken out of the log; empty: nothing."""
+    gone = found.get("taken_out")
+    return as_told(gone).from_search() if gone else ""
+
+
+def csv(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the grants of a report as CSV, written as the server would: what is not in it any more is said first."""
     from approvers.reporting_row import Row, as_csv  # noqa: PLC0415 callers' commands start without it
 
     def cells(row: Mapping[str, Any]) -> list[object]:
         return [tuple(row[name]) if isinstance(row[name], list) else row[name] for name in Row._fields]
 
-    return as_csv(map(cells, grants), Row._fields)
+    said = _missing(found)
+    first = [[said, *[""] * (len(Row._fields) - 1)]] if said else []
+    return as_csv([*first, *map(cells, found["grants"])], Row._fields)
+
+
+def _missing(found: Mapping[str, Any]) -> str:
+    """Say what was taken out of the log and is not in a report; empty: nothing."""
+    gone = found.get("taken_out")
+    return as_told(gone).from_report(gone["requests"]) if gone else ""
 
 
 def report(found: Mapping[str, Any]) -> Iterator[str]:
@@ -73,6 +93,8 @@ def report(found: Mapping[str, Any]) -> Iterator[str]:
     root = f", root {log['root']}" if log["root"] else "; no signed checkpoint covers it yet"
     left_out = f"; {log['left_out']:,} newer records are in the next report" if log.get("left_out") else ""
     yield f"{found['from'][:16]}Z to {found['to'][:16]}Z, from the log up to size {log['size']:,}{root}{left_out}"
+    if said := _missing(found):
+        yield said
     states = ("asked", "approved", "denied", "expired", "cancelled", "waiting", "grants", "break_glass", "flagged")
     yield ", ".join(f"{total[name]} {name.replace('_', '-')}" for name in states)
     for title in ("by_actor", "by_person", "by_role", "by_approver"):

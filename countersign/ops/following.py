@@ -11,6 +11,7 @@ from approvers.texts import marks_in, restore
 from countersign.ops.telling import tell
 from workers.stores import layout
 from workers.stores.port import Store, Unavailable
+from workers.stores.window import onwards
 
 LOOK_EVERY_SECONDS = 0.2
 
@@ -20,12 +21,12 @@ async def follow(store: Store, after: int) -> AsyncIterator[str]:
     handles: dict[str, str] = {}
     while True:
         try:
-            bodies = await store.log.tail(after)
+            first, bodies = await onwards(store.log, after)
             for body in bodies:
                 record = await _restored(store, json.loads(body))
                 if words := tell(record):
                     yield f"{record['at'][11:19]}  {await _handle(store, handles, record['subject']):4}  {words}"
-            after += len(bodies)
+            after = first - 1 + len(bodies)
         except Unavailable:
             bodies = []
         if not bodies:

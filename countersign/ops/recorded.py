@@ -24,10 +24,10 @@ from approvers.texts import restore
 from countersign.commands.common import WrongOption
 from countersign.status import OFF
 from workers.stores.port import Log, Store
-from workers.stores.window import forwards, position_at
+from workers.stores.window import forwards, position_at, taken_out
 
 BATCH = 500
-TEXTS = "texts.jsonl"
+TEXTS, BASE = "texts.jsonl", "base.json"
 _MARK = b'"text_sha256"'
 SLACK = timedelta(days=1)
 """How much earlier than asked reading begins: a store's time can have gone back a little, and back again."""
@@ -153,6 +153,22 @@ def recorded(over: Path | None, store: Store | None, since: datetime | None) -> 
         return InFiles(over)
     assert store is not None
     return InStore(store.log, since)
+
+
+async def unseen(store: Store | None, since: datetime | None) -> str:
+    """Return in a sentence what of the time since a moment is no longer in the store's log; empty: all of it is."""
+    gone = await taken_out(store.log) if store else None
+    return gone.from_reading() if gone and gone.hides(since) else ""
+
+
+def unseen_in(path: Path) -> str:
+    """Return the same of an export; empty: it begins with the first record, or is none."""
+    base = (path if path.is_dir() else path.parent) / BASE
+    try:
+        size = json.loads(base.read_bytes())["size"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return f"The first {size:,} records are not looked at: this export begins behind them; an older one holds them."
 
 
 async def read(log: Recorded, feed: Feed, what: str) -> None:

@@ -27,7 +27,7 @@ from countersign.commands.common import Ended, put_json, say
 from countersign.errors import OTHER
 from countersign.ops.connect import State, with_store
 from countersign.ops.policy_files import Source, check
-from countersign.ops.recorded import Unreadable, moment, read, recorded
+from countersign.ops.recorded import Unreadable, moment, read, recorded, unseen, unseen_in
 from countersign.ops.simreport import WIDE, Told, as_json, markdown, print_report
 from workers.policies import NotConfigured, Policies, Rulebook
 from workers.stores import layout
@@ -132,6 +132,8 @@ async def _run(wanted: Wanted, store: Store | None, book: Rulebook | None, now: 
     since = moment("--since", since_text, now) if since_text else None
     until = moment("--until", wanted.until, now) if wanted.until else None
     simulation = Simulation(judge, against=against, since=since or EVER[0], until=until or EVER[1])
+    if missing := unseen_in(wanted.over) if wanted.over else await unseen(store, since):
+        say(missing if wanted.over else f"{missing} Read it with --over")
     await read(recorded(wanted.over, store, since), simulation.feed, "replaying")
     report = simulation.report()
     if store is not None:

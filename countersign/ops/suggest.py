@@ -21,7 +21,7 @@ from approvers.suggesting_rule import headline, owner_of, rule_name, rule_text, 
 from approvers.times import spell
 from countersign.commands.common import put, put_json, say
 from countersign.ops.connect import State, with_store
-from countersign.ops.recorded import InStore, moment, read
+from countersign.ops.recorded import InStore, moment, read, unseen
 from countersign.ops.simulate import SINCE, in_force
 from workers.policies import NotConfigured, Rulebook
 from workers.stores import layout
@@ -70,6 +70,8 @@ async def suggest(store: Store, since: str) -> list[Suggested]:
     now = await store.records.now()
     start = moment("--since", since, now)
     habits = Habits(book.policy, start)
+    if missing := await unseen(store, start):
+        say(missing)
     await read(InStore(store.log, start), habits.feed, "looking for habits")
     return await _tried(store, book, habits.always(), start, now)
 

@@ -152,7 +152,12 @@ def test_records_that_are_not_there_are_named() -> None:
     assert gaps[0].startswith("Records 2 to 3 are not here")
     assert gaps[-1].startswith("Record 6 is not here")
     assert story(records[2:]).heading == f"Records of {records[0]['subject']}"
-    assert "Records 1 to 2 are not here" in story(records[2:]).lines[0].words
+    assert story(records[2:]).lines[0].words.startswith("The first 2 records of this story were taken out of the log")
+    assert story(records[1:], taken_out=1).lines[0].text == (
+        "… The first record of this story was taken out of the log; an export holds it."
+    )
+    assert story(records[2:], taken_out=0).lines[0].words.startswith("Records 1 to 2 are not here")
+    assert story(records[2:]).standing == f"{len(records) - 2} records. How it began was taken out of the log."
 
 
 def test_what_was_never_restored_is_told_by_its_length() -> None:

@@ -22,6 +22,7 @@ from bot.searching import Searching, found_answer
 from bot.searching_query import FIELDS, Query, parse
 from tests.bot.console.world import BOT, BUCKET, World, serve
 from tests.worlds.samples import NOW
+from tests.worlds.stopwatch import own_time
 from tests.worlds.web import Web
 from workers.stores.memory import memory_store
 from workers.stores.port import Commit
@@ -186,6 +187,31 @@ async def test_steps_are_bounded_and_say_how_far_they_came(town: Town) -> None:
 
 
 @in_town
+async def test_what_takes_long_goes_on_in_the_next_step(town: Town) -> None:
+    searching, found, before, steps = Searching(town.world.deps, seconds=0), list[str](), None, 0
+    while steps == 0 or before is not None:
+        step = await searching.search(READER, Query(), before=before)
+        assert len(step.hits) <= 1, "one, so that it comes to an end, and no more"
+        found += [hit.view.request.id for hit in step.hits]
+        before, steps = step.go_on, steps + 1
+    assert sorted(found) == sorted(town.asked.values())
+
+
+@in_town
+async def test_patterns_that_take_seconds_to_compare_are_found_where_they_begin_alike(town: Town) -> None:
+    long = "*" + "a" * 2_000
+    action = (await town.world.deps.reader.look(town.asked["waits"])).request.action
+    view = await town.world.deps.reader.look(town.asked["waits"])
+    request = view.request.model_copy(update={"action": action.model_copy(update={"resource": long})})
+    view, began = View(request, None, 1), own_time()
+    assert Query(resource="*" + "a" * 1_000 + "b").holds(view)
+    assert Query(resource="*" + "a" * 1_000).holds(view)
+    assert own_time() - began < 0.5, "three seconds, compared letter by letter"
+    request = view.request.model_copy(update={"action": action.model_copy(update={"resource": f"arn:{long}"})})
+    assert not Query(resource="urn:" + "a" * 1_000).holds(View(request, None, 1))
+
+
+@in_town
 async def test_a_moment_counts_to_the_millisecond(town: Town) -> None:
     view = (await Searching(town.world.deps).search(READER, Query(actor="agent:other"))).hits[0].view
     at, step = view.request.submitted_at, timedelta(milliseconds=1)
@@ -232,6 +258,10 @@ async def test_over_http(quick_web: Web) -> None:
     assert got.json["next"] is None
     assert (await quick_web.call("GET", "/v1/audit", who="caller:other-bot")).json["found"] == []
     assert [one["request"] for one in (await quick_web.call("GET", "/v1/audit")).json["found"]] == [mine]
+    ever = "from=0001-01-01&to=9999-12-31T23:59:59"
+    assert len((await quick_web.call("GET", f"/v1/audit?{ever}")).json["found"]) == 1
+    report = await quick_web.call("GET", f"/v1/reports/access?{ever}", who="caller:auditor")
+    assert (report.status, report.json["summary"]["total"]["asked"]) == (200, 1)
     for query, name in (("state=x", "state"), ("limit=0", "limit"), ("after=x", "after"), ("who=dana", "who")):
         refused = await quick_web.call("GET", f"/v1/audit?{query}")
         assert (refused.code, refused.json["field"]) == ("malformed", name)

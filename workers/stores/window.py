@@ -1,14 +1,19 @@
-"""Find a stretch of the log by time and read it in pages, forwards or backwards; positions count from 1."""
+"""Find a stretch of the log by time and read it in pages, forwards or backwards; positions count from 1.
+
+The first records may be taken out of the log at any moment, while somebody reads, too: reading goes on with the first
+that is left, and whoever answers says so (`taken_out`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from approvers.cases import decoded
+from approvers.taken_out import TakenOut
 from approvers.times import stamp
-from workers.stores.port import Log
+from workers.stores.port import Log, Truncated
 
 PAGE = 500
 
@@ -28,7 +33,11 @@ async def position_at(log: Log, moment: datetime, end: int) -> int:
     wanted, low, high = stamp(moment), min(end, (await log.base()).size), end
     while low < high:
         middle = (low + high) // 2
-        (body,) = await log.tail(middle, 1)
+        try:
+            (body,) = await log.tail(middle, 1)
+        except Truncated as gone:
+            low = min(high, gone.size)
+            continue
         if decoded(body)["at"] < wanted:
             low = middle + 1
         else:
@@ -36,21 +45,44 @@ async def position_at(log: Log, moment: datetime, end: int) -> int:
     return low
 
 
+async def onwards(log: Log, after: int, limit: int = PAGE) -> Page:
+    """Return up to `limit` records behind a position, or from the first that is left where those were taken out."""
+    while True:
+        try:
+            return Page(after + 1, await log.tail(after, limit))
+        except Truncated as gone:
+            after = gone.size
+
+
+async def taken_out(log: Log) -> TakenOut | None:
+    """Return what was taken out of the log, if anything ever was."""
+    base = (await log.base()).size
+    if not base:
+        return None
+    first, bodies = await onwards(log, base, 1)
+    before = datetime.fromisoformat(decoded(bodies[0])["at"]) if bodies else datetime.max.replace(tzinfo=UTC)
+    return TakenOut(first - 1, before)
+
+
 async def forwards(log: Log, after: int, end: int, page: int = PAGE) -> AsyncIterator[Page]:
     """Yield the records behind position `after`, up to and with `end`, oldest first."""
     while after < end:
-        bodies = await log.tail(after, min(page, end - after))
-        if not bodies:
+        first, bodies = await onwards(log, after, min(page, end - after))
+        if not bodies or first > end:
             return
-        yield Page(after + 1, bodies)
-        after += len(bodies)
+        yield Page(first, bodies[: end + 1 - first])
+        after = first - 1 + len(bodies)
 
 
 async def backwards(log: Log, after: int, end: int, page: int = PAGE) -> AsyncIterator[Page]:
     """Yield the same stretch, the newest page first; within a page the oldest record comes first."""
     while after < end:
         first = max(after, end - page)
-        bodies = await log.tail(first, end - first)
+        try:
+            bodies = await log.tail(first, end - first)
+        except Truncated as gone:
+            after = gone.size
+            continue
         if not bodies:
             return
         yield Page(first + 1, bodies)

@@ -24,5 +24,6 @@ async def test_an_open_page_shows_the_receipt_moments_after_the_decision(world: 
     news = await asyncio.wait_for(live(visitor, news["token"], f"{page}/live"), 3)
     receipt = (await world.deps.reader.look(view.request.id)).request.receipt
     assert BLOCK in news["html"]
-    for part in (f"{receipt.size:,}", receipt.root, receipt.key, receipt.jws):
+    signed = f"{receipt.at:%Y-%m-%d %H:%M:%S} UTC"
+    for part in (f"{receipt.size:,}", receipt.root, receipt.key, receipt.jws, signed):
         assert part in news["html"], part

@@ -5,15 +5,20 @@ import hashlib
 import html
 import io
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from approvers.audit import check_chain
+from approvers.times import stamp
 from bot.commands import Commands
 from bot.commits import Click
 from bot.stories import story_of
-from tests.bot.console.conftest import Visitor, until
-from tests.bot.console.world import BUCKET, World
+from bot.surfaces import console_reports
+from tests.bot.console.conftest import Visit, Visitor, until
+from tests.bot.console.world import BOT, BUCKET, World, serve
 from tests.bot.test_searching import person
+from workers.stores.memory import memory_store
 from workers.stores.port import Commit
 
 
@@ -98,6 +103,7 @@ async def test_the_story_is_on_the_page_and_its_bytes_can_be_had(world: World, v
         "each holding the hash of the one before: whole.",
     ):
         assert words in page, words
+    assert re.search(r"</strong> approved at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", page)
     async with visitor.http.get(f"/console/requests/{found}/records.jsonl") as answer:
         text = await answer.read()
         assert answer.headers["Content-Disposition"] == f'attachment; filename="{found}.jsonl"'
@@ -140,3 +146,33 @@ async def test_an_erased_text_is_told_as_erased_and_the_chain_stays_whole(world:
 async def test_only_who_is_signed_in_sees_them(world: World, visitor: Visitor) -> None:
     for path in ("search", "reports", "reports.csv?from=7d", "requests/K7QF/records.jsonl"):
         assert (await visitor.get(f"/console/{path}"))[0] == 401
+
+
+async def test_a_long_report_is_cut_on_the_page_and_says_by_how_much(
+    world: World, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console_reports, "SHOWN", 1)
+    monkeypatch.setattr(console_reports, "NAMED", 0)
+    first, second = await live(world), await live(world)
+    await visitor.be("alex")
+    _, page = await visitor.get("/console/reports?from=7d")
+    assert f"/console/requests/{first}" in page and second not in page
+    assert "The first 1 of 2 are shown; the file has all." in page
+    assert "1 more with fewer asks" in page and "agent:report-bot</bdi></th>" not in page
+    assert page.count("applies the") == 1 and "more are in the report as JSON" in page
+    _, text = await visitor.get("/console/reports.csv?from=7d")
+    assert first in text and second in text
+
+
+async def test_a_story_of_several_days_names_each_day_once(visit: Visit) -> None:
+    days = 0
+    async with serve(memory_store(lambda: datetime.now(UTC) + timedelta(days=days))) as world:
+        request = (await world.ask_two(ttl_seconds=60)).request
+        await world.deps.desk.review(Click(person("robin"), request.id, "approve"))
+        days = 1
+        await world.deps.desk.cancel(BOT, request.id)
+        visitor = visit(world)
+        await visitor.be("alex")
+        _, page = await visitor.get(f"/console/requests/{request.id}")
+        named = re.findall(r'class="day" data-key="([^"]+)"', page)
+        assert named == [at[:10] for at in (stamp(request.submitted_at), stamp(await world.deps.store.records.now()))]

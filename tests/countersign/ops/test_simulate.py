@@ -35,6 +35,7 @@ from tests.approvers.rules_world import (
 from tests.countersign.ops.conftest import Command
 from tests.countersign.ops.conftest import Told as Said
 from tests.worlds.samples import POLICY_TEXT, ROSTER_TEXT
+from tests.worlds.shortened import shorten
 from tests.worlds.web import Web
 from workers.policies import apply
 from workers.stores.memory import memory_store
@@ -151,7 +152,12 @@ def test_a_folder_is_read_file_by_file(run: Run, story: Story, tmp_path: Path):
     folder.mkdir()
     (folder / "a.jsonl").write_bytes(b"\n".join(story.bodies[:4]))
     (folder / "b.jsonl").write_bytes(b"\n".join(story.bodies[4:]))
-    assert "2, of which people denied 1" in run(LOOSER, "--over", folder).out
+    said = run(LOOSER, "--over", folder)
+    assert "2, of which people denied 1" in said.out and "not looked at" not in said.err
+    (folder / "base.json").write_text('{"heads":{},"peaks":[],"size":1234}')
+    assert "The first 1,234 records are not looked at" in run(LOOSER, "--over", folder).err
+    (folder / "base.json").write_text("[]")
+    assert "not looked at" not in run(LOOSER, "--over", folder).err
 
 
 @pytest.mark.parametrize(
@@ -236,6 +242,27 @@ async def test_a_log_is_read_from_its_own_middle():
     days = [json.loads(body)["at"][:10] for body in seen]
     assert days[0] == f"{NOON + timedelta(days=34):%Y-%m-%d}"
     assert len(days) == 6
+
+
+async def test_of_a_shortened_log_it_reads_what_is_left_and_says_what_is_not(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):  # fmt: skip
+    time = NOON
+    store = memory_store(lambda: time)
+    async with Web.over(store) as web:
+        for number in range(3):
+            time = NOON + timedelta(days=number)
+            await web.ask(f"k{number}", parameters={"n": number})
+    gone = await shorten(store, await store.log.size() - 2)
+    (path := tmp_path / "new.toml").write_text(POLICY_TEXT)
+    told = await over_store(Wanted(path, None, "30d", None, "recorded", None), store)
+    assert told.report.replayed == 2
+    assert gone.from_reading() in capfd.readouterr().err.replace("\n", " ")
+    await over_store(Wanted(path, None, "1d", None, "recorded", None), store)
+    assert "taken out" not in capfd.readouterr().err
+    seen: list[bytes] = []
+    await read(InStore(store.log, None), seen.append, "")
+    assert len(seen) == 2
 
 
 def test_moments_are_spans_days_or_times():

@@ -13,6 +13,7 @@ from approvers.request import REQUEST_TABLE
 from approvers.storytelling import WORDS
 from countersign.ops.following import follow
 from countersign.ops.telling import _TELLERS, proof_sentence, tell
+from tests.worlds.shortened import shorten
 from workers.stores.memory import memory_store
 from workers.stores.port import Commit
 from workers.tools import RECORDED_AS
@@ -140,3 +141,5 @@ async def test_the_log_is_followed_from_where_it_stood() -> None:
     with contextlib.suppress(StopAsyncIteration):
         await lines.aclose()
     assert json.loads((await store.log.chain("sys"))[0])["type"] == "x.old_one"
+    await shorten(store, 2)
+    assert "x.new_two" in await anext(follow(store, 0)), "the first that is left"
