@@ -15,8 +15,8 @@ from countersign.ops.connect import By, State, who, with_store
 from countersign.ops.exporting import Exported, export, note_made
 from countersign.ops.exporting_folder import Folder
 from countersign.ops.recorded import bar
-from countersign.ops.s3_export import S3, Retain
-from countersign.ops.signed_log import Signed, newest, signed_at
+from countersign.ops.s3_export import S3, Retain, refuse_wrong
+from countersign.ops.signed_log import NoWait, Signed, signed_at, signed_by_now
 from workers.stores.port import Store
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -48,7 +48,7 @@ def export_(
     to: Annotated[str, typer.Argument(metavar="DIR|s3://BUCKET/PREFIX", help="Where the export goes.")],
     *,
     upto: Annotated[int | None, typer.Option("--upto", metavar="SIZE", help="End at this signed checkpoint.")] = None,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Take what is signed by now.")] = False,
+    no_wait: NoWait = False,
     retain: Retain = "7y",
     work: Annotated[
         Path | None,
@@ -66,11 +66,14 @@ def export_(
     if check:
         _check(to, json_)
         return
+    if to.startswith(S3):
+        refuse_wrong(to, retain)
     wanted = _Wanted(to, upto, no_wait, retain, work, who(by))
     try:
         done = with_store(state, lambda store: _export(store, wanted))
     except KeyboardInterrupt:
-        say(f"stopped. {to} is not whole yet; run the same command again, and it goes on from there")
+        again = "again, with the `--upto` that was named," if to.startswith(S3) else "again,"
+        say(f"stopped before it was done; run the same command {again} and it goes on from there: {to}")
         raise Ended(INTERRUPTED) from None
     _tell(done, json_)
 
@@ -100,17 +103,11 @@ async def _export(store: Store, wanted: _Wanted) -> _Done:
 
 async def _signed(store: Store, wanted: _Wanted) -> Signed:
     if wanted.upto is None:
-        if wanted.no_wait:
-            return await newest(store, patience=None)
-        return await newest(store, waits=_say_waiting, otherwise=" `--no-wait` takes what is signed")
+        return await signed_by_now(store, no_wait=wanted.no_wait)
     found = await signed_at(store.records, wanted.upto)
     if found is None:
         raise WrongOption(f"no checkpoint of size {wanted.upto:,} is signed: take one that is", field="--upto")
     return found
-
-
-def _say_waiting(size: int) -> None:
-    say(f"waiting for the clock to sign the log up to size {size:,}")
 
 
 def _tell(done: _Done, as_json: bool) -> None:
