@@ -114,9 +114,11 @@ def verify_receipt(
 
     Raises:
         BadReceipt: with the reason, and in `field` the part that it speaks of.
-        Malformed: a key is no verifier key.
+        Malformed: a key is no verifier key, or `at` has no time zone.
     """
     keys = parse_keys(key)
+    if at is not None and at.tzinfo is None:
+        raise Malformed("the moment has no time zone: give one, such as datetime.now(UTC)", field="at")
     if not isinstance(jws, str) or len(jws) > MOST_CHARS:
         _refuse("jws", f"it is no receipt: a receipt is a text of at most {MOST_CHARS} characters")
     claims = _read(_opened(jws.strip(), keys))

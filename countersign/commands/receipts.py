@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,13 @@ import typer
 from typer import Typer
 
 from approvers.errors import CountersignError
-from approvers.times import stamp
+from approvers.times import spell, stamp
 from countersign.commands.common import Ended, Json, put, put_json, say
-from countersign.receipts import MOST_CHARS, BadReceipt, ReceiptClaims, verify_receipt
+from countersign.receipts import MOST_CHARS, BadReceipt, ReceiptClaims, ReceiptReviewer, verify_receipt
 
 NOT_GOOD, NOT_CHECKED = 1, 2
-ANY = "any"
+APPROVED, ANY = "APPROVED", "any"
+DECISIONS = (APPROVED, "DENIED", "EXPIRED", "CANCELLED", ANY)
 
 app = Typer(help="Check a receipt, offline.", rich_markup_mode=None)
 
@@ -40,8 +42,11 @@ def verify(
     ] = None,
     request: Annotated[str | None, typer.Option(metavar="ID", help="The request that it must be about, req_….")] = None,
     decision: Annotated[
-        str, typer.Option(help="What must have been decided; `any`: whatever was, however long ago.")
-    ] = "APPROVED",
+        str,
+        typer.Option(
+            metavar="|".join(DECISIONS), help="What must have been decided; `any`: whatever was, however long ago."
+        ),
+    ] = APPROVED,
     at: Annotated[
         str | None, typer.Option(metavar="TIME", help="When it must stand, such as 2026-11-20T10:04:00Z; default: now.")
     ] = None,
@@ -56,10 +61,11 @@ def verify(
         keys = [text for one in key or [] for text in _read_key(one)]
         if not keys:
             raise CountersignError("give --key: the verifier key that the operator published, not one out of an export")
-        text, moment = _receipt_in(_read(file)), _moment(at)
+        wanted, moment = _decision(decision), _moment(at)
+        text = _receipt_in(_read(file))
         claims = verify_receipt(
             text, key=keys, action_digest=action_digest, request=request, at=moment,
-            decision=None if decision == ANY else decision,
+            decision=None if wanted == ANY else wanted,
         )  # fmt: skip
     except BadReceipt as error:
         put_json({"good": False, "why": error.detail, "field": error.field}) if json_ else say(error.detail)
@@ -67,22 +73,46 @@ def verify(
     except CountersignError as error:
         put_json({"good": None, "why": error.detail}) if json_ else say(error.detail)
         raise Ended(NOT_CHECKED) from error
-    put_json({"good": True, **claims.model_dump(mode="json")}) if json_ else _told(claims)
+    key_id, over = _key_id(text), claims.exp <= (moment or datetime.now(UTC))
+    first = {"good": True, "key": key_id, "over": over}
+    put_json(first | claims.model_dump(mode="json") | first) if json_ else _told(claims, key_id, over=over)
 
 
-def _told(claims: ReceiptClaims) -> None:
-    people = ", ".join(f"{one.person} ({one.verdict})" for one in claims.reviewers) or "nobody"
+def _told(claims: ReceiptClaims, key_id: str, *, over: bool) -> None:
+    people = ", ".join(map(_answered, claims.reviewers)) or "nobody"
     put(f"good: {claims.sub} was {claims.decision} ({claims.because}) for {claims.principal}, {claims.actor}")
     put(f"  {claims.action} on {claims.resource}")
     put(f"  asked {claims.action_digest}" + (f", granted {claims.granted_digest}" if claims.granted_digest else ""))
     put(f"  answered by {people}; rules {', '.join(claims.rules) or 'none'}; policy sha256:{claims.policy_sha256}")
-    put(f"  signed {stamp(claims.iat)}, to be acted upon until {stamp(claims.exp)}")
+    if claims.ttl_seconds is not None:
+        put(f"  for {spell(timedelta(seconds=claims.ttl_seconds))}" + (f", as {claims.grant}" if claims.grant else ""))
+    put(f"  signed {stamp(claims.iat)} with the key {key_id}; {_until(claims, over=over)}")
     put(f"  log {claims.log.size:,} of {claims.iss}, root {claims.log.root}")
+
+
+def _answered(one: ReceiptReviewer) -> str:
+    return f"{one.person} ({one.verdict}{f', in the place of {one.seat_of}' if one.seat_of else ''})"
+
+
+def _until(claims: ReceiptClaims, *, over: bool) -> str:
+    if claims.decision != APPROVED:
+        return "not to be acted upon"
+    return f"to be acted upon until {stamp(claims.exp)}" + (", which is over" if over else "")
+
+
+def _key_id(text: str) -> str:
+    """Return which key has signed, of a receipt that was checked."""
+    header = text.partition(".")[0]
+    return str(json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"])
 
 
 def _read(file: str) -> str:
     try:
-        raw = sys.stdin.buffer.read(MOST_CHARS * 16) if file == "-" else Path(file).read_bytes()[: MOST_CHARS * 16]
+        if file == "-":
+            raw = sys.stdin.buffer.read(MOST_CHARS * 16)
+        else:
+            with Path(file).open("rb") as opened:
+                raw = opened.read(MOST_CHARS * 16)
     except OSError as error:
         raise CountersignError(f"{file} cannot be read: {error.strerror or error}") from error
     return raw.decode("utf-8", "replace").strip()
@@ -111,6 +141,13 @@ def _read_key(text: str) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text"
         raise CountersignError(f"the key file {text[1:]} cannot be read: {why}") from error
+
+
+def _decision(text: str) -> str:
+    for one in DECISIONS:
+        if one.lower() == text.lower():
+            return one
+    raise CountersignError(f"--decision {text!r} is none: write one of {', '.join(DECISIONS)}")
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from rich.console import Console
 from rich.progress import Progress
@@ -38,7 +38,8 @@ class Asked(NamedTuple):
 
 def run(asked: Asked) -> None:
     """Verify, tell, and write the report. Raises Ended unless the export is whole."""
-    keys = keys_of(asked.keys)
+    _refuse_inside(asked)
+    keys = keys_of(asked.keys, as_json=asked.as_json)
     try:
         found = _verified(asked, keys)
     except (Unreadable, OSError) as error:
@@ -48,19 +49,38 @@ def run(asked: Asked) -> None:
         say("interrupted: nothing was found out, and nothing was written")
         raise Ended(INTERRUPTED) from None
     _tell(found, json_=asked.as_json)
-    if asked.report is not None:
-        _write(asked.report, found)
+    written = asked.report is None or _written(asked.report, found)
     if not found.whole:
         raise Ended(NOT_WHOLE)
+    if not written:
+        raise Ended(NOT_CHECKED)
 
 
-def keys_of(given: Sequence[str]) -> list[Key]:
+def _refuse_inside(asked: Asked) -> None:
+    """Refuse a report that would make the export another one, and a witness that is part of it."""
+    here = asked.folder.resolve()
+    given = [("--report", asked.report), *(("--witness", one) for one in asked.witnesses)]
+    for option, path in given:
+        if path is not None and path.resolve().is_relative_to(here):
+            why = (
+                "a witness is what somebody else kept" if option == "--witness" else "it would no longer be as written"
+            )
+            _not_checked(f"{option}: {path} lies in the export itself, and {why}", as_json=asked.as_json)
+
+
+def _not_checked(why: str, *, as_json: bool) -> NoReturn:
+    put_json({"whole": None, "why": why}) if as_json else say(why)
+    raise Ended(NOT_CHECKED)
+
+
+def keys_of(given: Sequence[str], *, as_json: bool = False) -> list[Key]:
     """Return the keys that the options name, themselves or by @FILE. Raises Ended: one is none."""
     try:
         return [Key.parse(text) for one in given for text in _given(one)]
+    except UnicodeDecodeError:
+        _not_checked("--key: the file is no text; it holds keys, NAME+ID+BASE64, one a line", as_json=as_json)
     except (ValueError, OSError) as error:
-        say(f"--key: {error}")
-        raise Ended(NOT_CHECKED) from error
+        _not_checked(f"--key: {error}", as_json=as_json)
 
 
 def _verified(asked: Asked, keys: Sequence[Key]) -> Verified:
@@ -106,10 +126,12 @@ def _tell(found: Verified, *, json_: bool) -> None:
         put(line)
 
 
-def _write(path: Path, found: Verified) -> None:
+def _written(path: Path, found: Verified) -> bool:
+    """Write the report; False, and said why, where that cannot be done: the verdict counts all the same."""
     try:
         path.write_text(reports.markdown(found), encoding="utf-8")
     except OSError as error:
         say(f"--report: {path} cannot be written: {error.strerror}")
-        raise Ended(NOT_CHECKED) from error
+        return False
     say(f"the report is in {path}")
+    return True

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from countersign.commands.common import Ended, Json, say
+from countersign.commands.common import Ended, Json, put_json, say
 
 NOT_CHECKED = 2
 NO_KEY = (
@@ -42,7 +42,7 @@ def command(
     Exit codes: 0 it is whole, 1 it is not, 2 it could not be checked (no key), 3 there is no export to check.
     """
     if not key and not trust_exported_key:
-        say(NO_KEY)
+        put_json({"whole": None, "why": NO_KEY}) if json_ else say(NO_KEY)
         raise Ended(NOT_CHECKED)
     from countersign.commands.verified import Asked, run  # noqa: PLC0415 a caller's command must not load the rules
 

@@ -17,6 +17,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from approvers.errors import CountersignError
+from countersign.commands.common import WrongOption
 from countersign.errors import OUR_FAULT
 from countersign.ops.folder import DEFAULT, DEMO_JSON, SECRETS_JSON, read_private
 from workers.config import Settings, load
@@ -47,8 +48,11 @@ class StoreTrouble(NoStore):
 
 
 def who(by: str | None) -> str:
-    """Return the name to record for this operator."""
-    return by or getpass.getuser()
+    """Return the name to record for this operator. Raises WrongOption: this machine knows none."""
+    try:
+        return by or getpass.getuser()
+    except (KeyError, OSError) as error:  # a container that runs as a number
+        raise WrongOption("this machine has no name for who does this: say it", field="--by") from error
 
 
 def settings_of(

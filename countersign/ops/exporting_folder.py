@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from approvers.audit import canonical
 from approvers.errors import CountersignError
+from approvers.tree import Frontier
 
 RECORDS, CHECKPOINTS, RECEIPTS = "records.jsonl", "checkpoints.txt", "receipts.txt"
 TEXTS, KEYS, README, BASE, MANIFEST = "texts.jsonl", "keys.txt", "README.txt", "base.json", "manifest.json"
@@ -97,7 +98,7 @@ class Folder:
         self.sums: dict[str, Sum] = {}
 
     def _refuse_foreign(self) -> None:
-        for found in sorted(self.path.rglob("*")):
+        for found in self.path.rglob("*"):  # unsorted: the first one will do, where this is somebody's whole disk
             name = found.relative_to(self.path).as_posix()
             if found.is_symlink() or _OURS.fullmatch(name) is None:
                 raise NotExported(f"{found} is not part of an export: name a folder of the export's own")
@@ -138,7 +139,8 @@ class Folder:
     def _read(self, path: Path) -> Mapping[str, Any]:
         found = json.loads(path.read_bytes())
         log, sums = found["log"], {name: Sum(one["bytes"], one["sha256"]) for name, one in found["files"].items()}
-        return {"origin": str(found["origin"]), **log, "files": sums}
+        size, root = int(log["checkpoint"]), bytes.fromhex(log["root"]).hex()
+        return {"origin": str(found["origin"]), **log, "checkpoint": size, "root": root, "files": sums}
 
     def base(self) -> Mapping[str, Any] | None:
         """Return what lies below the first record here; None where the folder begins with the log."""
@@ -147,6 +149,7 @@ class Folder:
             return None
         try:
             found = json.loads(path.read_bytes())
+            Frontier.of(found["size"], found["peaks"]).root()
             return {"heads": found["heads"], "peaks": found["peaks"], "size": found["size"]}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise NotExported(f"{path} cannot be read ({type(error).__name__}): export into a new folder") from error
@@ -207,7 +210,8 @@ class Folder:
         """Drop what is no longer part of the export, and write the manifest: from now on the folder is whole."""
         with on_disk(self.path):
             for found in sorted(self.path.rglob("*")):
-                if found.is_file() and found.relative_to(self.path).as_posix() not in self.sums:
+                name = found.relative_to(self.path).as_posix()
+                if found.is_file() and name not in self.sums and _OURS.fullmatch(name):
                     found.unlink()
         files = {name: {"bytes": one.bytes, "sha256": one.sha256} for name, one in self.sums.items()}
         manifest = {"files": files, "log": dict(log), "made_at": made_at, "origin": origin, "v": 1}
@@ -235,6 +239,10 @@ def _lock(handle: int, path: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise NotExported(f"another export writes into {path}: wait for it, or name another folder") from None
+    except OSError as error:
+        raise NotExported(
+            f"{path} cannot be locked ({error.strerror}): name a folder on a disk of this machine"
+        ) from error
 
 
 def _flush(file: BinaryIO) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +28,7 @@ Retain = Annotated[
 ]
 _RETAIN = re.compile(r"([1-9][0-9]{0,4})([yd])")
 _FOLDER = re.compile(r"(?:.*/)?size-\d{12}/")
+_ANCHOR = re.compile(r"checkpoint-\d{12}\.txt")
 LEAST_LEFT = timedelta(days=30)
 """A lock that ends sooner is worth a word."""
 
@@ -43,31 +44,59 @@ def retain_until(text: str, now: datetime) -> datetime:
     raise WrongOption(f"{text!r} is no time to keep something: write 7y, or 90d", field="--retain")
 
 
+def refuse_wrong(to: str, retain: str) -> None:
+    """Refuse a place or a time that is none, before anybody waits for anything. Raises WrongOption, NotExported."""
+    from countersign.ops.s3 import Place  # noqa: PLC0415 the SDK is slow to load, and a folder needs none
+
+    Place.parse(to)
+    retain_until(retain, datetime.now(UTC))
+
+
 def folder_of(place: Place, size: int) -> str:
     """Return what the names of one export begin with."""
     return f"{place.prefix}size-{size:012}/"
 
 
-def upload(bucket: Bucket, prefix: str, path: Path, until: datetime, moved: Callable[[int], None]) -> int:
-    """Put a whole export there, the manifest last; returns how many files were not there yet."""
+def upload(
+    bucket: Bucket, prefix: str, path: Path, until: datetime, moved: Callable[[int], None],
+    *, step: Callable[[], None] = lambda: None,
+) -> int:  # fmt: skip
+    """Put a whole export there, the manifest last; returns how many files were not there yet.
+
+    `step` is called before each file and each part of one; what it raises ends this.
+    """
     names = sorted(one.relative_to(path).as_posix() for one in path.rglob("*") if one.is_file())
     names.sort(key=MANIFEST.__eq__)
     new = 0
     for done, name in enumerate(names):
-        new += bucket.put(f"{prefix}{name}", path / name, until)
+        step()
+        new += bucket.put(f"{prefix}{name}", path / name, until, step)
         moved(done + 1)
     return new
 
 
 def anchor(bucket: Bucket, place: Place, found: Signed, until: datetime) -> str:
     """Put one signed checkpoint there; returns its name."""
-    key = f"{place.prefix}checkpoint-{found.checkpoint.size:012}.txt"
+    key = _anchored(place, found.checkpoint.size)
     bucket.put_bytes(key, found.note.encode(), until)
     return key
 
 
+def at_least(bucket: Bucket, place: Place, size: int) -> str | None:
+    """Return the name of a checkpoint of that size, or of a larger one, that is there."""
+    key = bucket.first_from(f"{place.prefix}checkpoint-", _anchored(place, size))
+    return key if key and _ANCHOR.fullmatch(key.removeprefix(place.prefix)) else None
+
+
+def _anchored(place: Place, size: int) -> str:
+    return f"{place.prefix}checkpoint-{size:012}.txt"
+
+
 def look(bucket: Bucket, place: Place, now: datetime) -> tuple[int, list[str]]:
-    """Return how many objects there are below a place, and what is wrong with them, one line each."""
+    """Return how many objects there are below a place, and what is wrong with them, one line each.
+
+    Where nothing is, that is wrong: a place that was mistyped must not pass for one that was looked at.
+    """
     found: dict[str, list[Version]] = defaultdict(list)
     for version in bucket.versions(place.prefix):
         found[version.key].append(version)
@@ -77,7 +106,10 @@ def look(bucket: Bucket, place: Place, now: datetime) -> tuple[int, list[str]]:
     folders = {one[0] for key in found if (one := _FOLDER.match(key))}
     for folder in sorted(folders):
         if folder.startswith(place.prefix) and f"{folder}{MANIFEST}" not in found:
-            faults.append(f"{folder} has no {MANIFEST}: the export stopped half-way, run it again")
+            size = int(folder[-13:-1])
+            faults.append(f"{folder} has no {MANIFEST}: the export stopped half-way, go on with `--upto {size}`")
+    if not found:
+        faults.append(f"nothing is there: is {place} where exports or anchors go?")
     return len(found), faults
 
 
@@ -91,7 +123,7 @@ def _faults(bucket: Bucket, key: str, versions: list[Version], now: datetime) ->
     for one in real:
         until = bucket.retention(one)
         if until is None or until <= now:
-            faults.append(f"{key} is not locked: it can be deleted")
+            faults.append(f"{key} is not locked: it can be deleted (or s3:GetObjectRetention is missing here)")
         elif until - now < LEAST_LEFT:
             faults.append(f"{key} is locked only until {until:%Y-%m-%d}")
     return faults

@@ -6,9 +6,12 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import typer
 
 from approvers.checkpoint import Checkpoint, read_checkpoint
+from countersign.commands.common import say
 from countersign.ops.exporting_folder import NotExported
 from workers.stores import layout
 from workers.stores.port import Records, Store
@@ -17,6 +20,7 @@ PATIENCE = timedelta(seconds=30)
 """How long the clock gets to sign what the log holds; it signs within seconds."""
 LOOK_AGAIN = timedelta(seconds=1)
 PAGE = 500
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Take what is signed by now.")]
 
 
 class Signed(NamedTuple):
@@ -53,6 +57,17 @@ async def newest(
             waits(size)
             told = True
         await store.signals.changed(layout.NOTARY, LOOK_AGAIN, seen=seen.version)
+
+
+async def signed_by_now(store: Store, *, no_wait: bool) -> Signed:
+    """Return the newest signed checkpoint: that of all there is, once a clock has signed it, unless nobody waits."""
+    if no_wait:
+        return await newest(store, patience=None)
+    return await newest(store, waits=_say_waiting, otherwise=" `--no-wait` takes what is signed")
+
+
+def _say_waiting(size: int) -> None:
+    say(f"waiting for the clock to sign the log up to size {size:,}")
 
 
 async def signed_at(records: Records, size: int) -> Signed | None:

@@ -66,6 +66,8 @@ def lost(why: Why, by: ByOption = None, state: State = None) -> None:
     """Say that the key which signed until now is lost: the next one then signs without it, and the log says so."""
 
     def step(signed: Signed) -> tuple[Signed, str, dict[str, object]]:
+        if signed.lost:
+            raise SigningTrouble("that is recorded already: start a clock with another key, and it signs")
         told: dict[str, object] = {"old": signed.key, "size": signed.size, "why": why}
         return signed.model_copy(update={"lost": True}), "key.lost", told
 

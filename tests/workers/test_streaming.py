@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -13,9 +14,11 @@ import pytest
 from aiohttp import web
 
 from approvers.audit import By, Draft
+from countersign.ops.streaming import Stream, write
 from tests.bot.postings_town import Sink
 from tests.countersign.ops.export_world import Watched, World
 from tests.worlds.fixtures import empty_valkey, redis_store, store, valkey
+from tests.worlds.shortened import shorten
 from workers.clock.cursors import cursor_key, look
 from workers.clock.streaming import (
     BEHIND,
@@ -223,6 +226,49 @@ async def test_ten_thousand_records_are_far_behind_too(small: Store) -> None:
     await Streaming(small, alerts, Siem(lambda _rows: 0)).send()
     assert alerts.keys == [BEHIND]
     assert "no answer" in alerts.sent[0].summary
+
+
+class Damaged(Watched):
+    """A log of which somebody has written over one record."""
+
+    position = 2
+
+    async def tail(self, after: int, limit: int = 500) -> list[bytes]:
+        bodies = await super().tail(after, limit)
+        return [b"{}" if at == self.position else body for at, body in enumerate(bodies, after + 1)]
+
+
+async def test_a_record_that_is_none_ends_no_clock_and_on_call_hears_which(small: Store) -> None:
+    """An exception here would end the clock, and with it the end of every grant."""
+    await grow(small, 3)
+    alerts, siem = Sink(), Siem()
+    streaming = Streaming(replace(small, log=Damaged(small.log)), alerts, siem)
+    assert await streaming.send() == LONGEST_SECONDS
+    assert alerts.keys == [BEHIND]
+    assert "record 2 is no audit record. Freeze" in alerts.sent[0].summary
+    assert siem.posts == []
+
+
+async def test_a_cursor_of_a_newer_version_ends_no_clock(small: Store) -> None:
+    await grow(small, 1)
+    seen = await small.records.read([])
+    await small.records.commit(Commit(at=seen.now, puts={cursor_key(NAME): '{"v":2}'}, expects={cursor_key(NAME): 0}))
+    alerts = Sink()
+    assert await Streaming(small, alerts, Siem()).send() == LONGEST_SECONDS
+    assert "malformed" in alerts.sent[0].summary
+
+
+async def test_behind_records_that_were_taken_out_on_call_hears_how_to_go_on(small: Store) -> None:
+    await grow(small, 5)
+    await shorten(small, 3)
+    alerts, siem = Sink(), Siem()
+    streaming = Streaming(small, alerts, siem)
+    assert await streaming.send() == LONGEST_SECONDS
+    assert "`countersign audit stream --cursor siem --after 3 --limit 0`" in alerts.sent[0].summary
+    await write(small, Stream(after=3, cursor="siem", limit=0), io.BytesIO())
+    await turns(streaming)
+    assert siem.taken == [4, 5]
+    assert alerts.keys == [BEHIND, f"-{BEHIND}"]
 
 
 async def test_a_store_that_is_away_is_left_to_the_loop(small: Store) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from approvers.cases import decoded
+from approvers.cases import NotARecord, decoded
 from approvers.texts import MARK, restore
 from approvers.times import Moment
 from workers.stores import layout
@@ -69,11 +69,21 @@ async def move(records: Records, name: str, held: Held, cursor: Cursor) -> Held:
 
 
 async def page(log: Log, after: int, limit: int) -> list[Line]:
-    """Return up to `limit` records behind a position, with what people typed put back into them."""
+    """Return up to `limit` records behind a position, with what people typed put back into them.
+
+    Raises NotARecord: one cannot be read; it is named by its position.
+    """
     bodies = await log.tail(after, limit)
-    records = [decoded(body) for body in bodies]
+    records = [_record(position, body) for position, body in enumerate(bodies, after + 1)]
     subjects = sorted({one["subject"] for body, one in zip(bodies, records, strict=True) if _MARK in body})
     if subjects:
         texts = await log.texts(subjects)
         records = [restore(one, texts) for one in records]
     return [Line(position, one) for position, one in enumerate(records, after + 1)]
+
+
+def _record(position: int, body: bytes) -> dict[str, Any]:
+    try:
+        return decoded(body)
+    except NotARecord as error:
+        raise NotARecord(f"record {position} {error}") from error

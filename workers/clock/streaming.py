@@ -15,12 +15,13 @@ from datetime import datetime, timedelta
 
 import aiohttp
 
+from approvers.cases import NotARecord
 from approvers.times import spell
 from workers import logs
 from workers.alerts import Alert, Alerts
 from workers.clock.cursors import Cursor, Held, Line, look, move, page
 from workers.settings import Settings
-from workers.stores.port import Conflict, Store, StoreError, Unavailable
+from workers.stores.port import Conflict, Store, StoreError, Truncated, Unavailable
 
 NAME = "siem"
 MOST_RECORDS, MOST_BYTES = 500, 1_000_000
@@ -33,6 +34,8 @@ BEHIND_TIME, BEHIND_RECORDS = timedelta(minutes=5), 10_000
 BEHIND, REFUSED = "siem.behind", "siem.refused"
 TOO_MUCH = frozenset({400, 413, 422})
 """Answers that may be about one record of a batch, or about its size."""
+UNREADABLE = (StoreError, ValueError, LookupError, TypeError)
+"""What reading may raise where what comes next is gone, or is no record; out of a loop it would end the clock."""
 Post = Callable[[bytes], Awaitable[int]]
 """Posts JSON lines; returns the answer's status, 0 for no answer. Never raises for what the other side does."""
 _log = logs.get_logger(__name__)
@@ -57,17 +60,20 @@ class Streaming:
     async def send(self) -> float:
         """Send one batch if there is one and this clock has the cursor; returns the seconds to wait before the next."""
         try:
-            held = await self._hold()
-            if held is None:
-                return LOOK_SECONDS
-            lines = await page(self._store.log, held.cursor.position, self._most)
+            return await self._send()
         except Conflict:
             return LOOK_SECONDS
         except Unavailable:
             raise  # the loop waits the store's absence out
-        except StoreError as error:  # what it would read next is gone
-            await self._tell(BEHIND, f"The SIEM's next record cannot be read: {error}")
+        except UNREADABLE as error:
+            await self._tell(BEHIND, f"The SIEM's next record cannot be read: {_why(error)}")
             return LONGEST_SECONDS
+
+    async def _send(self) -> float:
+        held = await self._hold()
+        if held is None:
+            return LOOK_SECONDS
+        lines = await page(self._store.log, held.cursor.position, self._most)
         if not lines:
             await self._over()
             return LOOK_SECONDS
@@ -141,6 +147,17 @@ class Streaming:
 
     async def _clear(self, key: str) -> None:
         await self._alerts.send(self._raised.pop(key).clear(await self._store.records.now()))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, Truncated):
+        skip = f"countersign audit stream --cursor {NAME} --after {error.size} --limit 0"
+        return f"{error}. To go on behind them: `{skip}`"
+    if isinstance(error, NotARecord):
+        return f"{error}. Freeze, and keep the store as it is: nothing of ours writes that"
+    if isinstance(error, StoreError):
+        return str(error)
+    return f"it, or the cursor, is malformed ({type(error).__name__})"
 
 
 def _body(lines: list[Line]) -> tuple[bytes, int]:

@@ -266,6 +266,7 @@ class RedisSignals:
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._heard: OrderedDict[str, int] = OrderedDict()
         self._listener: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def changed(self, key: str, timeout: timedelta, *, seen: int | None = None) -> None:
         """Return when a commit has put that record, at once if a later version than `seen` was heard of, or at last."""
@@ -306,12 +307,15 @@ class RedisSignals:
 
     async def aclose(self) -> None:
         """End the subscription."""
+        self._closed = True
         if self._listener:
-            self._listener.cancel()
+            while not self._listener.done():  # the library can lose a cancellation that comes while it connects
+                self._listener.cancel()
+                await asyncio.wait([self._listener], timeout=0.1)
             await asyncio.gather(self._listener, return_exceptions=True)
 
     async def _listen(self) -> None:
-        while True:
+        while not self._closed:
             with suppress(RedisError, OSError):
                 async with self._link.blocking.pubsub() as pubsub:
                     await pubsub.subscribe(f"{self._link.prefix}changed")

@@ -118,10 +118,24 @@ def test_without_a_clock_it_waits_and_ctrl_c_says_how_to_go_on(on: On, empty_val
     assert process.stderr
     assert "waiting for the clock to sign the log up to size 3" in process.stderr.readline()
     os.kill(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert "run the same command again, and it goes on" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("verb", ["export", "anchor"])
+def test_a_place_or_a_time_that_is_none_is_told_before_anybody_waits(on: On, command: Command, verb: str) -> None:
+    on(World.ask)  # signed by nobody: it would wait for half a minute
+    for words, why in ((["s3://evidence//x"], "s3://bucket/prefix"), (["s3://evidence", "--retain", "7"], "--retain")):
+        told = command("audit", verb, *words)
+        assert (told.code, why in told.err, "waiting" in told.err) == (1, True, False)
+
+
+def test_an_anchor_need_not_wait_for_the_clock(signed: int, on: On, command: Command, tmp_path: Path) -> None:
+    on(World.ask)
+    told = command("audit", "anchor", tmp_path / "anchor.txt", "--no-wait")
+    assert (told.code, told.out.split()[0]) == (0, str(signed))
 
 
 def test_nothing_signed_at_all_says_what_to_do(on: On, command: Command, tmp_path: Path) -> None:
@@ -195,6 +209,21 @@ def test_an_anchor_is_the_newest_checkpoint(
     assert command("audit", "anchor", path).code == 0
     later = path.read_text()
     assert later.startswith(f"{KEY.name}\n{signed + 3}\n")
+
+
+def test_a_bucket_with_anchors_of_another_log_is_told(
+    signed: int, on: On, command: Command, empty_valkey: Valkey, bucket: str
+) -> None:
+    place = f"s3://{bucket}/daily"
+    assert command("audit", "anchor", place).code == 0
+    assert command("audit", "anchor", place).code == 0, "the same one is there already"
+    with empty_valkey.client() as client:
+        client.flushall()
+    on(World.ask)
+    on(World.sign)
+    told = command("audit", "anchor", place)
+    assert told.code == 1
+    assert f"{place}/checkpoint-{signed:012}.txt says that the log had the root" in told.err
 
 
 def test_an_anchor_that_knows_another_log_is_kept_and_told(

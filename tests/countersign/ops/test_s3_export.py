@@ -14,7 +14,7 @@ from approvers.checkpoint import Checkpoint
 from countersign.commands.common import WrongOption
 from countersign.ops.exporting_folder import NotExported
 from countersign.ops.s3 import Bucket, Place
-from countersign.ops.s3_export import anchor, folder_of, look, retain_until, upload
+from countersign.ops.s3_export import anchor, at_least, folder_of, look, retain_until, upload
 from countersign.ops.signed_log import Signed
 from tests.worlds.ministack import Ministack, aws
 
@@ -98,7 +98,80 @@ def test_a_look_finds_what_was_hidden_written_over_unlocked_or_left_half(
     assert "records.jsonl has 2 versions" in told
     assert "size-000000004712/records.jsonl is not locked" in told
     assert "logs/size-000000004712/ has no manifest.json" in told
+    assert "go on with `--upto 4712`" in told
     assert len(look(bucket, Place(bucket.name, "logs/size-000000004711/policies/"), YEAR - timedelta(days=9))[1]) == 1
+
+
+def test_a_place_where_nothing_is_does_not_pass_for_a_good_one(bucket: Bucket, export: Path) -> None:
+    put_all(bucket, export)
+    assert look(bucket, Place(bucket.name, "log/"), NOW) == (
+        0, [f"nothing is there: is s3://{bucket.name}/log/ where exports or anchors go?"],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [7, PART + 7], ids=["one_piece", "parts"])
+def test_of_two_that_put_one_name_at_once_one_does(s3: Sdk, bucket: Bucket, tmp_path: Path, size: int) -> None:
+    file = tmp_path / "receipts.txt"
+    file.write_bytes(secrets.token_bytes(size))
+    calls = ["PutObject", "CompleteMultipartUpload"]
+
+    def another_is_first(**_: Any) -> None:
+        while calls:
+            s3.meta.events.unregister(f"before-call.s3.{calls.pop()}", another_is_first)
+        assert bucket.put("a/receipts.txt", file, YEAR)
+
+    for call in calls:
+        s3.meta.events.register_first(f"before-call.s3.{call}", another_is_first)
+    bucket.put("a/receipts.txt", file, YEAR)
+    assert calls == []
+    assert look(bucket, Place(bucket.name, "a/"), NOW) == (1, []), "one version, locked"
+
+
+def test_one_who_comes_second_with_other_bytes_is_told(s3: Sdk, bucket: Bucket) -> None:
+    def another_is_first(**_: Any) -> None:
+        s3.meta.events.unregister("before-call.s3.PutObject", another_is_first)
+        bucket.put_bytes("a", b"another log", YEAR)
+
+    s3.meta.events.register_first("before-call.s3.PutObject", another_is_first)
+    with pytest.raises(NotExported, match="other bytes"):
+        bucket.put_bytes("a", b"a log", YEAR)
+    assert len(list(bucket.versions("a"))) == 1
+
+
+def until(s3: Sdk, bucket: Bucket, key: str) -> timedelta:
+    """Return how much later than YEAR a lock ends."""
+    found: datetime = s3.head_object(Bucket=bucket.name, Key=key)["ObjectLockRetainUntilDate"]
+    return found - YEAR
+
+
+def test_what_is_there_is_locked_for_longer_and_never_for_less(s3: Sdk, bucket: Bucket, export: Path) -> None:
+    soon, second = NOW + timedelta(days=40), timedelta(seconds=2)
+    upload(bucket, "p/", export, soon, lambda _done: None)
+    upload(bucket, "p/", export, YEAR, lambda _done: None)
+    assert all(abs(until(s3, bucket, key)) < second for key in keys(s3, bucket))
+    upload(bucket, "p/", export, soon, lambda _done: None)
+    bucket.keep("p/", soon)
+    assert all(abs(until(s3, bucket, key)) < second for key in keys(s3, bucket))
+    bucket.keep("p/", YEAR + timedelta(days=365))
+    assert all(abs(until(s3, bucket, key) - timedelta(days=365)) < second for key in keys(s3, bucket))
+    assert len(list(bucket.versions("p/"))) == 3
+
+
+def test_a_large_file_that_was_begun_with_a_shorter_lock_gets_the_longer_one(
+    s3: Sdk, bucket: Bucket, tmp_path: Path
+) -> None:  # fmt: skip
+    large = tmp_path / "records.jsonl"
+    large.write_bytes(secrets.token_bytes(PART + 17))
+    steps = iter([None, None, None, KeyboardInterrupt()])
+
+    def step() -> None:
+        if (error := next(steps)) is not None:
+            raise error
+
+    with pytest.raises(KeyboardInterrupt):
+        bucket.put("size-1/records.jsonl", large, NOW + timedelta(days=40), step)
+    assert bucket.put("size-1/records.jsonl", large, YEAR)
+    assert abs(until(s3, bucket, "size-1/records.jsonl")) < timedelta(seconds=2)
 
 
 def test_nothing_is_overwritten(bucket: Bucket, export: Path) -> None:
@@ -155,6 +228,10 @@ def test_an_anchor_is_one_object_for_each_size(s3: Sdk, bucket: Bucket) -> None:
     assert len(list(bucket.versions("daily/"))) == 1
     assert bucket.read("daily/checkpoint-000000004711.txt") == b"the note\n"
     assert bucket.read("daily/nothing") is None
+    bucket.put_bytes("daily/checkpoint-of-mine.txt", b"x", YEAR)
+    place = Place(bucket.name, "daily/")
+    found_at = [at_least(bucket, place, size) for size in (7, 4711, 4712)]
+    assert found_at == ["daily/checkpoint-000000004711.txt"] * 2 + [None]
 
 
 def test_without_credentials_it_says_so_and_nothing_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -166,6 +243,9 @@ def test_without_credentials_it_says_so_and_nothing_secret(monkeypatch: pytest.M
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(NotExported, match=r"NoCredentialsError.*check the SDK's credentials"):
         Bucket("evidence").refuse_unlocked()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "no-address")
+    with pytest.raises(NotExported, match=r"ValueError.*address"):
+        Bucket("evidence")
 
 
 @pytest.mark.parametrize(
@@ -178,6 +258,12 @@ def test_without_credentials_it_says_so_and_nothing_secret(monkeypatch: pytest.M
         ("s3:///x", None),
         ("https://evidence/x", None),
         ("s3://UPPER/x", None),
+        ("s3://evidence//x", None),
+        ("s3://evidence/x//", None),
+        ("s3://evidence/x/../y", None),
+        ("s3://evidence/x\ny", None),
+        ("s3://evidence/x\x01y", None),
+        ("s3://evidence/a b+c&ü%20", Place("evidence", "a b+c&ü%20/")),
     ],
 )
 def test_places(text: str, place: Place | None) -> None:
@@ -187,6 +273,13 @@ def test_places(text: str, place: Place | None) -> None:
     else:
         with pytest.raises(NotExported, match="write s3://bucket/prefix"):
             Place.parse(text)
+
+
+def test_a_prefix_of_odd_characters_is_put_and_found(bucket: Bucket, export: Path) -> None:
+    place = Place.parse(f"s3://{bucket.name}/a b+c&ü%20<x>")
+    assert put_all(bucket, export, folder_of(place, 7)) == 3
+    assert put_all(bucket, export, folder_of(place, 7)) == 0
+    assert look(bucket, place, NOW) == (3, [])
 
 
 def test_how_long_it_is_kept() -> None:

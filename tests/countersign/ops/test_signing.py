@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 
 import pytest
 
@@ -11,6 +12,8 @@ from approvers.audit import By, Draft
 from approvers.checkpoint import Checkpoint
 from approvers.notes import parse_verifier
 from approvers.tree import EMPTY
+from countersign.commands.common import WrongOption
+from countersign.ops.connect import who
 from tests.countersign.ops.conftest import Command
 from tests.worlds.notaries import NEW, notary
 from tests.worlds.signing import KEY, LOG
@@ -79,6 +82,8 @@ def test_the_keys_that_signed_are_listed_and_a_lost_one_is_recorded(command: Com
     with pytest.raises(NotSigned, match="countersign keys signing lost"):
         on_store(empty_valkey, NEW)
     assert command("keys", "signing", "lost", "--why", "the disk died", "--by", "user:kim").code == 0
+    twice = command("keys", "signing", "lost", "--why", "the disk died", "--by", "user:kim")
+    assert (twice.code, "recorded already" in twice.err) == (1, True)
     [lost] = told_of(empty_valkey, "key.lost")
     assert (lost["old"], lost["size"]) == (public_of(KEY).text, size)
     on_store(empty_valkey, NEW)
@@ -100,6 +105,15 @@ def test_another_log_is_accepted_only_where_one_was_found(command: Command, empt
     [accepted] = told_of(empty_valkey, "log.rollback_accepted")
     assert (accepted["size"], accepted["root"]) == (900, EMPTY.hex())
     assert on_store(empty_valkey, witness=witness) > 2
+
+
+def test_where_the_machine_knows_no_name_it_asks_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2_000_000_001)  # as a container that runs as a number
+    with pytest.raises(WrongOption) as caught:
+        who(None)
+    assert (caught.value.field, who("user:kim")) == ("--by", "user:kim")
 
 
 @pytest.mark.parametrize("verb", ["lost", "accept-rollback"])

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,8 @@ from tests.bot.postings_town import Sink
 from tests.countersign.conftest import clean_environ
 from tests.countersign.ops.conftest import Command
 from tests.countersign.ops.export_world import World
-from tests.workers.test_streaming import Siem, grow
+from tests.workers.test_streaming import Damaged, Siem, grow
+from tests.worlds.shortened import shorten
 from tests.worlds.valkey import Valkey
 from workers.clock.cursors import Cursor, look, move
 from workers.clock.streaming import Streaming
@@ -93,6 +95,31 @@ async def test_two_who_read_with_one_cursor_hear_of_each_other() -> None:
     with pytest.raises(NotExported, match="somebody else reads with the cursor daily"):
         await write(store, Stream(cursor="daily"), Meddles())
     assert (await look(store.records, "daily")).cursor.position == 2
+
+
+async def test_a_cursor_can_be_moved_without_reading(store: Store) -> None:
+    await grow(store, 5)
+    assert await streamed(store, cursor="daily", after=3, limit=0) == []
+    assert await streamed(store, cursor="daily") == [4, 5]
+    assert await streamed(store, cursor="daily", limit=0) == []
+    assert await streamed(store, cursor="daily", after=1, limit=0) == []
+    assert await streamed(store, cursor="daily", limit=1) == [2]
+
+
+async def test_where_records_were_taken_out_it_says_how_to_go_on() -> None:
+    store = memory_store()
+    await grow(store, 5)
+    await shorten(store, 3)
+    with pytest.raises(NotExported, match=r"first 3 records were taken out.*--after 3"):
+        await streamed(store, cursor="daily")
+    assert await streamed(store, cursor="daily", after=3) == [4, 5]
+
+
+async def test_what_is_no_record_is_told_by_its_position() -> None:
+    store = memory_store()
+    await grow(store, 3)
+    with pytest.raises(NotExported, match="record 2 is no audit record"):
+        await streamed(replace(store, log=Damaged(store.log)))
 
 
 async def test_following_waits_for_what_comes() -> None:
