@@ -6,12 +6,12 @@ wrote stays readable for ever. `docs/records.md` and `docs/records.schema.json` 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from approvers import records_grant, records_log, records_request, records_sys
 from approvers.records_parts import VERSIONS, Mark, Part, RecordType, Sha256, When, told
@@ -61,7 +61,7 @@ def check(record: Mapping[str, Any]) -> None:
     try:
         _check_envelope(record, kind)
         data = _without_marks(record["data"], record["v"], kind)
-        kind.data.model_validate_json(json.dumps(data), strict=True)
+        kind.data.model_validate_json(_json(data), strict=True)
     except ValidationError as error:
         raise NotASchema(f"{name}: {_what(error, record, kind)}") from None
     except NotASchema as error:
@@ -82,7 +82,7 @@ def marks(data: Any, at: str = "") -> Iterator[str]:
 
 
 def _check_envelope(record: Mapping[str, Any], kind: RecordType) -> None:
-    Envelope.model_validate_json(json.dumps({**record, "data": {}}), strict=True)
+    Envelope.model_validate_json(_json({**record, "data": {}}), strict=True)
     data, version = record.get("data"), record["v"]
     if not isinstance(data, dict):
         raise NotASchema("data: is no object")
@@ -109,11 +109,18 @@ def _without_marks(data: Mapping[str, Any], version: int, kind: RecordType) -> d
         if isinstance(value, dict) and MARK in value:
             if version < VERSIONS[-1]:
                 raise NotASchema(f"{place}: version {version} holds texts as they were typed")
-            Mark.model_validate_json(json.dumps(value), strict=True)
+            Mark.model_validate_json(_json(value), strict=True)
             holder[inner or name] = ""
         elif version >= VERSIONS[-1] and isinstance(value, str) and value:
             raise NotASchema(f"{place}: a typed text stands in the record; version {version} holds its mark")
     return plain
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    try:
+        return to_json(value)
+    except PydanticSerializationError as error:
+        raise NotASchema("holds what no text in UTF-8 holds") from error
 
 
 def _what(error: ValidationError, record: Mapping[str, Any], kind: RecordType) -> str:

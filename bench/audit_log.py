@@ -25,7 +25,7 @@ from countersign.ops.exporting_folder import Folder
 from countersign.ops.signed_log import newest, signed_at
 from countersign.receipts import verify_receipt
 from countersign.verifying.checks import Checks
-from countersign.verifying.core import Key
+from countersign.verifying.core import Key, Tree
 from countersign.verifying.verify import verify
 from tests.countersign.verifying import logs
 from tests.worlds.signing import KEY, VERIFY_KEY
@@ -38,7 +38,8 @@ from workers.stores import layout
 from workers.stores.port import Store
 
 PAGE = 500
-CHECKPOINT_EVERY = 2_500
+CHECKPOINT_EVERY, RECEIPTS_EVERY = 5, 2_500
+"""The clock signs after each decision; at which sizes receipts are, matters to nobody."""
 AT_ONCE = 500
 """How many requests live side by side: their TTL of a second has to be over."""
 DAY = timedelta(days=1)
@@ -95,11 +96,11 @@ async def grow(store: Store, requests: int) -> Grown:
 
 
 def made(to: Path, requests: int) -> Path:
-    """Write a log of that many requests, five short records each, with a receipt for each; nothing to replay.
+    """Write a log of that many requests, five short records each, with checkpoint and receipt; nothing to replay.
 
     So many live side by side as in the other log: what is open is what a verifier has to remember.
     """
-    log = logs.requests(requests, RECORDS_EACH, every=CHECKPOINT_EVERY)
+    log = logs.requests(requests, RECORDS_EACH)
     times = [record["at"] for record in log.records]
     log.records = [
         log.records[step * requests + number]
@@ -109,7 +110,13 @@ def made(to: Path, requests: int) -> Path:
     ]
     for record, at in zip(log.records, times, strict=True):
         record["at"] = at
-    log.export(to)
+    bodies, tree, notes = log.bodies(), Tree(), []
+    for body in bodies:
+        tree.add(body)
+        if tree.size % CHECKPOINT_EVERY == 0:
+            notes.append(logs.note(tree.size, tree.root(), logs.OURS))
+    sizes = sorted({*range(RECEIPTS_EVERY, len(bodies), RECEIPTS_EVERY), len(bodies)})
+    logs.write(to, bodies, notes, log.receipts(bodies, sizes), list(log.texts.items()))
     return to
 
 

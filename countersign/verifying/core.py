@@ -47,12 +47,16 @@ def lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
 
 
 class Seen(NamedTuple):
-    """One record as it was read: its position in the log (from 1), its line, its bytes, and what they say."""
+    """One record as it was read: its position in the log (from 1), its line, its bytes, and what they say.
+
+    `stored` is what they say where texts were put back into `record` afterwards.
+    """
 
     position: int
     line: int
     body: bytes
     record: dict[str, Any]
+    stored: dict[str, Any] | None = None
 
 
 def parsed(body: bytes) -> dict[str, Any]:

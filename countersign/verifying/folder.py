@@ -115,6 +115,6 @@ def read_base(export: Export) -> Base:
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(LONGEST_MANIFEST)
+            return file.read(min(path.stat().st_size, LONGEST_MANIFEST))
     except OSError as error:
         raise Unreadable(f"{path} cannot be read: {error.strerror}") from error

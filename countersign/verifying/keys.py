@@ -6,12 +6,12 @@ So whoever was given any one of the keys can verify the whole log.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from countersign.verifying.core import CHECKPOINTS, RECORDS, Key, Note, lines, parsed
-from countersign.verifying.findings import Finding, Wrong
+from countersign.verifying.core import RECORDS, Key, Note, lines, parsed
+from countersign.verifying.findings import Wrong
 
 
 class Rotation(NamedTuple):
@@ -22,15 +22,27 @@ class Rotation(NamedTuple):
     new: str
 
 
+class Handover(NamedTuple):
+    """What a rotation comes to: the old key counts up to a size, at which both have signed."""
+
+    rotation: Rotation
+    old: Key
+    new: Key
+    size: int
+
+
 class Ring:
     """Hold the keys that count."""
 
-    def __init__(self, given: Sequence[Key], rotations: Sequence[Rotation], notes: Sequence[Note]) -> None:
-        """Begin with the given keys and take in those that they hand over to, or that handed over to them."""
+    def __init__(self, given: Sequence[Key], rotations: Sequence[Rotation], notes: Iterable[Note]) -> None:
+        """Begin with the given keys and take in those that they hand over to, or that handed over to them.
+
+        The notes are gone through once, and only where a rotation is announced.
+        """
         self._until: dict[Key, int] = {}
         self._keys = list(given)
-        waiting = list(rotations)
-        while taken := [one for one in waiting if self._take(one, notes)]:
+        waiting = list(_handovers(rotations, notes))
+        while taken := [one for one in waiting if self._take(one)]:
             waiting = [one for one in waiting if one not in taken]
 
     @property
@@ -42,19 +54,34 @@ class Ring:
         """Return the keys that count for what was signed at that size."""
         return [key for key in self._keys if size <= self._until.get(key, size)]
 
-    def _take(self, one: Rotation, notes: Sequence[Note]) -> bool:
-        try:
-            old, new = Key.parse(one.old), Key.parse(one.new)
-        except ValueError:
+    def _take(self, one: Handover) -> bool:
+        if one.old not in self._keys and one.new not in self._keys:
             return False
-        if not {old, new}.intersection(self._keys):
-            return False
-        for note in notes:
-            if note.size >= one.position and _both(note, old, new):
-                self._until[old] = note.size
-                self._keys += [key for key in (old, new) if key not in self._keys]
-                return True
-        return False
+        self._until[one.old] = one.size
+        self._keys += [key for key in (one.old, one.new) if key not in self._keys]
+        return True
+
+
+def _handovers(rotations: Sequence[Rotation], notes: Iterable[Note]) -> Iterator[Handover]:
+    """Yield the rotations that both keys have signed, in their order, each with the size of the first such note."""
+    pairs = {one: pair for one in rotations if (pair := _pair(one)) is not None}
+    sizes: dict[Rotation, int] = {}
+    for note in notes if pairs else ():
+        for one in pairs.keys() - sizes.keys():
+            if note.size >= one.position and _both(note, *pairs[one]):
+                sizes[one] = note.size
+        if len(sizes) == len(pairs):
+            break
+    for one, pair in pairs.items():
+        if one in sizes:
+            yield Handover(one, *pair, sizes[one])
+
+
+def _pair(one: Rotation) -> tuple[Key, Key] | None:
+    try:
+        return Key.parse(one.old), Key.parse(one.new)
+    except ValueError:
+        return None
 
 
 def _both(note: Note, old: Key, new: Key) -> bool:
@@ -80,20 +107,3 @@ def _announced(position: int, line: int, body: bytes) -> Iterator[Rotation]:
         raise Wrong(RECORDS, line, "not_canonical", str(error)) from error
     if record["type"] == "key.rotated":
         yield Rotation(position, str(record["data"].get("old")), str(record["data"].get("new")))
-
-
-def check_notes(notes: Sequence[tuple[int, Note]], ring: Ring, origin: str) -> Iterator[Finding]:
-    """Find checkpoints of another log, and such as no key that counts there has signed."""
-    last = -1
-    for line, note in notes:
-        if note.origin != origin:
-            yield Finding(CHECKPOINTS, line, "unknown_key", f"it is a checkpoint of another log, {note.origin}")
-        if note.size <= last:
-            yield Finding(CHECKPOINTS, line, "bad_line", f"its size {note.size:,} comes after {last:,}")
-        last = note.size
-        try:
-            if not note.signed_by(ring.at(note.size)):
-                names = ", ".join(name for name, _, _ in note.signatures)
-                yield Finding(CHECKPOINTS, line, "unknown_key", f"no key that counts here has signed it, only {names}")
-        except ValueError as error:
-            yield Finding(CHECKPOINTS, line, "bad_signature", str(error))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from countersign.verifying import canonical
-from countersign.verifying.core import RECORDS, Seen, lines
+from countersign.verifying.core import LONGEST_LINE, RECORDS, Seen, lines
 from countersign.verifying.findings import Finding, Wrong
 
 TEXTS = "texts.jsonl"
@@ -23,7 +23,7 @@ NAMED = f'"{MARK}":'.encode()
 ERASED = "\u25a0"
 _NESTED = (dict, list)
 REMEMBERED = 8_192
-"""How many texts are remembered: two records of one commit may name the same one."""
+"""How many texts are remembered, those that were named last: an export writes what is named again soon only once."""
 
 
 class Texts:
@@ -44,14 +44,20 @@ class Texts:
     def told(self, seen: Seen) -> Seen:
         """Return a record with its texts put back. Raises Wrong."""
         self._at = seen.line
-        return seen._replace(record=self._restored(seen.record)) if NAMED in seen.body else seen
+        if NAMED not in seen.body:
+            return seen
+        return seen._replace(record=self._restored(seen.record), stored=seen.record)
 
     def _restored(self, value: Any) -> Any:
-        if type(value) is dict:
-            if MARK in value:
-                return self._text(str(value[MARK]), int(value.get("chars", 0)))
-            return {name: self._restored(one) if type(one) in _NESTED else one for name, one in value.items()}
-        return [self._restored(one) if type(one) in _NESTED else one for one in value] if type(value) is list else value
+        """Return a value with its texts put back; what holds none is not copied."""
+        if type(value) is dict and MARK in value:
+            return self._text(str(value[MARK]), value.get("chars"))
+        after = value
+        for name, one in value.items() if type(value) is dict else enumerate(value):
+            if type(one) in _NESTED and (back := self._restored(one)) is not one:
+                after = value.copy() if after is value else after
+                after[name] = back
+        return after
 
     def end(self) -> Iterator[Finding]:
         """Find texts that no record names."""
@@ -63,7 +69,9 @@ class Texts:
         """Close the file."""
         self._file.close()
 
-    def _text(self, mark: str, chars: int) -> str:
+    def _text(self, mark: str, chars: Any) -> str:
+        if type(chars) is not int or not 0 <= chars <= LONGEST_LINE:
+            raise Wrong(RECORDS, self._at, "bad_text", "it does not say how many characters a text has")
         if mark not in self._known:
             found: str | None = None
             if self._next is not None and self._next[1] == mark:
@@ -80,6 +88,7 @@ class Texts:
             self._known[mark] = found
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
+        self._known.move_to_end(mark)
         text = self._known[mark]
         return ERASED * chars if text is None else text
 

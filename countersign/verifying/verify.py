@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
 
 from countersign.verifying import core, folder, witnesses
+from countersign.verifying.checkpoints import Checkpoints, notes_in
 from countersign.verifying.core import CHECKPOINTS, RECORDS, Broken, Chains, Key, Note, Seen, Tree
 from countersign.verifying.decisions import Decisions
 from countersign.verifying.findings import Finding, Wrong
-from countersign.verifying.keys import Ring, announced, check_notes
+from countersign.verifying.keys import Ring, announced
 from countersign.verifying.receipts import RECEIPTS, Receipts
 from countersign.verifying.rules import Rules
 from countersign.verifying.texts import TEXTS, Texts
@@ -137,7 +138,8 @@ class _Run:
     ) -> None:  # fmt: skip
         self._export, self._found, self._given, self._said = export, found, keys, said
         self._checks, self._moved = checks, moved
-        self._notes: list[tuple[int, Note]] = []
+        self._open = ExitStack()
+        self._notes: Checkpoints
         self._wanted: set[int] = set()
         self._roots: dict[int, bytes] = {}
         self._ring = Ring(keys, [], [])
@@ -146,12 +148,13 @@ class _Run:
 
     def findings(self) -> Iterator[Finding]:
         """Yield what is wrong, in the order in which it is looked at."""
-        for step in (self._names, self._prepare, self._records, self._after, self._files):
-            try:
-                yield from step()
-            except Wrong as wrong:
-                yield wrong.finding
-                return  # what comes after would rest on it
+        with self._open:
+            for step in (self._names, self._prepare, self._records, self._after, self._files):
+                try:
+                    yield from step()
+                except Wrong as wrong:
+                    yield wrong.finding
+                    return  # what comes after would rest on it
 
     def _names(self) -> Iterator[Finding]:
         missing = False
@@ -162,10 +165,9 @@ class _Run:
             raise Wrong(folder.MANIFEST, 1, "bad_file", "what it names and what is there are not the same files")
 
     def _prepare(self) -> Iterator[Finding]:
-        """Read what names a size: its root is wanted when the records are read."""
-        self._notes = list(_notes(self._export.file(CHECKPOINTS)))
-        self._wanted = {note.size for _, note in self._notes} | {one.size for one in self._said}
-        self._wanted.add(self._export.checkpoint)
+        """Read what names a size whose root is wanted after the records."""
+        self._notes = self._open.enter_context(closing(Checkpoints(self._export.file(CHECKPOINTS))))
+        self._wanted = self._notes.wanted | {one.size for one in self._said}
         yield from ()
 
     def _records(self) -> Iterator[Finding]:
@@ -174,9 +176,10 @@ class _Run:
             tree = Tree(base.size, base.peaks)
         except ValueError as error:
             raise Wrong(folder.BASE, 1, "bad_file", str(error)) from error
-        self._ring = Ring(
-            self._given, announced(self._export.file(RECORDS), base.size), [one for _, one in self._notes]
-        )
+        rotations = announced(self._export.file(RECORDS), base.size)
+        with closing(notes_in(self._export.file(CHECKPOINTS))) as notes:
+            self._ring = Ring(self._given, rotations, (one.note for one in notes))
+        self._notes.begin(self._ring, self._export.origin, base.size)
         handed = Receipts(self._export.file(RECEIPTS), self._export.origin, self._ring)
         with closing(handed), closing(Texts(self._export.file(TEXTS))) as texts:
             yield from self._read(base, tree, texts, handed)
@@ -185,7 +188,6 @@ class _Run:
         found, chains = self._found, Chains(dict(base.heads))
         found.base, self._roots[base.size] = base.size, tree.root()
         last = base.size
-        signed = {note.size: (line, note) for line, note in self._notes}
         handed.begin()
         at = ""
         with self._export.file(RECORDS).open("rb") as file:
@@ -201,10 +203,11 @@ class _Run:
                 handed.over(tree, base.size, self._decisions)
                 at = told.record["at"]
                 if tree.size in self._wanted:
-                    self._roots[tree.size] = root = tree.root()
-                    if tree.size in signed and signed[tree.size][1].root != root:
-                        self._differs(*signed[tree.size], last - base.size, chains, rest)
-                    last = tree.size if tree.size in signed else last
+                    self._roots[tree.size] = tree.root()
+                if (signed := self._notes.at(tree.size)) is not None:
+                    if signed.note.root != tree.root():
+                        self._differs(*signed, last - base.size, chains, rest)
+                    last = tree.size
                 if line % 1_000 == 0:
                     self._moved(line, self._export.records)
         found.size, found.root = tree.size, tree.root().hex()
@@ -242,11 +245,11 @@ class _Run:
         self._decisions.follow(seen)
 
     def _after(self) -> Iterator[Finding]:
-        found, export = self._found, self._export
+        found = self._found
         found.keys = tuple(key.text for key in self._ring.keys)
-        found.counts.update(checkpoints=len(self._notes))
+        found.counts.update(checkpoints=self._notes.count)
         yield from self._sizes()
-        yield from check_notes(self._notes, self._ring, export.origin)
+        yield from self._notes.found
         yield from self._handed
         yield from witnesses.check_witnesses(self._said, self._roots, found.size, found.base)
         found.agreed = witnesses.agreeing(self._said, self._roots)
@@ -254,18 +257,12 @@ class _Run:
     def _sizes(self) -> Iterator[Finding]:
         """Find what the checkpoints and the manifest say of sizes and roots that the records do not bear out."""
         found, export = self._found, self._export
-        for line, note in self._notes:
-            if note.size > found.size:
-                what = f"{note.size:,} records were signed, and the log has {found.size:,}: it was cut"
-                yield Finding(CHECKPOINTS, line, "cut", what)
-            elif note.size in self._roots and self._roots[note.size] != note.root:
-                yield Finding(CHECKPOINTS, line, "wrong_root", f"at size {note.size:,} the log has another root")
-        newest = max((note.size for _, note in self._notes), default=-1)
-        if newest < found.size:
+        yield from self._notes.end(found.size, self._roots)
+        if (newest := self._notes.newest) < found.size:
             after = f"{max(newest, found.base) + 1:,} to {found.size:,}"
             what = f"records {after} are under no checkpoint: nothing is known of them"
             yield Finding(RECORDS, max(newest - found.base, 0) + 1, "cut", what)
-        if found.base and found.base not in {note.size for _, note in self._notes}:
+        if found.base and not self._notes.at_base:
             yield Finding(folder.BASE, 1, "unknown_key", "no checkpoint shows what the log was where it was truncated")
         if (export.records, export.checkpoint, export.root) != (found.size - found.base, found.size, found.root):
             yield Finding(folder.MANIFEST, 1, "bad_file", "it names another size or root than the records have")
@@ -282,28 +279,6 @@ def _seen(file: BinaryIO, base: int) -> Iterator[Seen]:
             yield Seen(base + line, line, body, core.parsed(body))
         except ValueError as error:
             raise Wrong(RECORDS, line, "not_canonical", str(error)) from error
-
-
-def _notes(path: Path) -> Iterator[tuple[int, Note]]:
-    """Yield each checkpoint with the line where it begins. Raises Wrong."""
-    begun, part = 1, list[str]()
-    with path.open("rb") as file:
-        for number, raw in core.lines(file, CHECKPOINTS):
-            line = raw.decode("utf-8", "replace")
-            if line or not any(one.startswith("\u2014 ") for one in part):
-                part.append(line)
-                continue
-            yield begun, _note_in(begun, part)
-            begun, part = number + 1, []
-    if part:
-        raise Wrong(CHECKPOINTS, begun, "bad_line", "the last checkpoint is not whole: the file was cut")
-
-
-def _note_in(begun: int, part: Sequence[str]) -> Note:
-    try:
-        return core.read_note("".join(f"{line}\n" for line in part))
-    except ValueError as error:
-        raise Wrong(CHECKPOINTS, begun, "bad_line", str(error)) from error
 
 
 def _between(last: int, until: int, size: int) -> str:

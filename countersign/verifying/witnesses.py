@@ -19,7 +19,7 @@ LEAST_HEX = 32
 """Fewer hex digits of a root could be found by trying."""
 _CHAT = re.compile(r"Log ([0-9][0-9,._  ]{0,20}) · root ([0-9a-f]{6,64})")
 _JWS = re.compile(r"eyJ[A-Za-z0-9_-]+\.eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_NOTE = re.compile(r"[^\n]+\n[0-9]{1,18}\n[A-Za-z0-9+/=]{44}\n(?:[^\n]+\n)*\n(?:\u2014 [^\n]+\n)+")
+_NOTE = re.compile(r"(?m)^[^\n]+\n[0-9]{1,18}\n[A-Za-z0-9+/=]{44}\n(?:[^\n]+\n)*\n(?:\u2014 [^\n]+\n)+")
 
 
 class WitnessSaid(NamedTuple):
@@ -47,26 +47,30 @@ def read_witnesses(paths: list[Path]) -> list[WitnessSaid]:
 
 
 def _in(name: str, text: str) -> Iterator[WitnessSaid]:
-    for match in _CHAT.finditer(text):
+    for line, match in _found(_CHAT, text):
         if len(match[2]) < LEAST_HEX:
             raise Unreadable(f"{name}: a root of {len(match[2])} digits proves nothing; give at least {LEAST_HEX}")
-        yield WitnessSaid(name, _line(text, match), int(re.sub(r"\D", "", match[1])), match[2])
-    for match in _NOTE.finditer(text):
+        yield WitnessSaid(name, line, int(re.sub(r"\D", "", match[1])), match[2])
+    for line, match in _found(_NOTE, text):
         try:
             note = read_note(match[0])
         except ValueError:
             continue
-        yield WitnessSaid(name, _line(text, match), note.size, note.root.hex())
-    for match in _JWS.finditer(text):
+        yield WitnessSaid(name, line, note.size, note.root.hex())
+    for line, match in _found(_JWS, text):
         try:
             log = claims_of(match[0])["log"]
-            yield WitnessSaid(name, _line(text, match), int(log["size"]), str(log["root"]))
+            yield WitnessSaid(name, line, int(log["size"]), str(log["root"]))
         except (ValueError, KeyError, TypeError):
             continue
 
 
-def _line(text: str, match: re.Match[str]) -> int:
-    return text.count("\n", 0, match.start()) + 1
+def _found(what: re.Pattern[str], text: str) -> Iterator[tuple[int, re.Match[str]]]:
+    """Yield each match and its line."""
+    line, at = 1, 0
+    for match in what.finditer(text):
+        line, at = line + text.count("\n", at, match.start()), match.start()
+        yield line, match
 
 
 def check_witnesses(said: list[WitnessSaid], roots: Mapping[int, bytes], size: int, base: int) -> Iterator[Finding]:

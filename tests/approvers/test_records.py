@@ -126,6 +126,7 @@ def _set(data: Record, path: list[str], value: Any) -> bool:
         ({"data": {}}, "state: Field required"),
         ({"data": []}, "data: is no object"),
         ({"data": {"state": "GONE"}}, "state: Input should be"),
+        ({"data": {"state": "\ud800"}}, "holds what no text in UTF-8 holds"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

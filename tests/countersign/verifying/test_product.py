@@ -74,6 +74,41 @@ def test_without_a_key_nothing_is_checked(export: Path, capsys: pytest.CaptureFi
     assert "--key" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", [[], ["--key", "x"], ["--key", "@/nowhere"]], ids=["none", "bad", "no_file"])
+def test_a_program_is_told_so_too(export: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran(export, *words, "--json") == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told["whole"], "--key" in told["why"]) == (None, True)
+
+
+@pytest.mark.parametrize("option", ["--report", "--witness"])
+def test_nothing_is_written_into_the_export_and_it_is_no_witness_of_itself(
+    export: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(export.rglob("*"))
+    path = export / ("report.md" if option == "--report" else "receipts.txt")
+    assert ran(export, "--key", VERIFY_KEY, option, path) == 2
+    assert "lies in the export itself" in capsys.readouterr().err
+    assert sorted(export.rglob("*")) == before
+
+
+def test_a_report_that_cannot_be_written_hides_no_verdict(
+    export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ran(export, "--key", VERIFY_KEY, "--report", tmp_path / "none" / "r.md") == 2
+    out, err = capsys.readouterr()
+    assert (out.startswith("whole: "), "r.md cannot be written" in err) == (True, True)
+    shutil.copytree(export, tmp_path / "changed")
+    (tmp_path / "changed" / "receipts.txt").write_text("")
+    assert ran(tmp_path / "changed", "--key", VERIFY_KEY, "--report", tmp_path / "none" / "r.md") == 1
+
+
+def test_a_key_file_that_is_no_text_is_told(export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "key").write_bytes(b"\xff\xfe\x00")
+    assert ran(export, "--key", f"@{tmp_path / 'key'}") == 2
+    assert "the file is no text" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("key", ["x", VERIFY_KEY[:-4] + "AAAA", "@/nowhere"])
 def test_what_is_no_key_is_refused(export: Path, key: str) -> None:
     assert ran(export, "--key", key) == 2

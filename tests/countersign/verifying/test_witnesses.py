@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from countersign.verifying.core import Key
 from countersign.verifying.findings import Unreadable
 from countersign.verifying.report import witnessed
 from countersign.verifying.verify import Verified, verify
+from countersign.verifying.witnesses import read_witnesses
 from tests.countersign.verifying import logs
 from tests.countersign.verifying.logs import OURS, Export, Log
 
@@ -76,3 +78,16 @@ def test_too_few_digits_prove_nothing(log: Log, export: Export, tmp_path: Path) 
 def test_a_witness_that_is_not_there(log: Log, export: Export, tmp_path: Path) -> None:
     with pytest.raises(Unreadable, match="cannot be read"):
         verify(export.path, KEYS, witnesses_in=[tmp_path / "nothing"])
+
+
+def test_each_is_named_by_its_line_however_long_the_lines_are(export: Export, log: Log, tmp_path: Path) -> None:
+    """An export of a chat may be one line of megabytes: nothing is looked for anew at each of its letters."""
+    text = f"{'x' * 300_000}{chat(log, 40)}\n{export.notes[0]}{export.receipts[3]}\n\n{export.receipts[4]}"
+    path = tmp_path / "kept.txt"
+    path.write_text(text)
+    began = time.process_time()
+    said = read_witnesses([path])
+    assert time.process_time() - began < 5
+    lines = text.split("\n")
+    assert [one.line for one in said] == [1, 3, 8, 10]
+    assert (lines[2], lines[7], lines[9]) == (logs.ORIGIN, export.receipts[3], export.receipts[4])
