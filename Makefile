@@ -5,7 +5,7 @@
 #   make demo SLACK=1  the same, with its cards in your Slack: two tokens in the environment (docs/slack.md);
 #                      CHANNEL=C… and PLAY="robin=U…" where the channel and who plays whom are not clear
 #   make test          lint, types, import rules and all tests (TESTS=tests/bot runs some)
-#   make kills         every kill of tests/story/test_kills.py, not only the third that a test run plays
+#   make kills         every kill of tests/story/test_kills.py and test_evidence_kills.py, not only those of a test run
 #   make faults        1,000 fault plans on the real thing, in at most an hour, and three planted bugs found among 200
 #                      (SEED=… another seed, PLANS=… fewer, ONLY=hash one of them alone)
 #   make lint          the same without the tests
@@ -18,6 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PINS := pyproject.toml constraints.txt
+BY_FILE := --dist=loadfile --no-loadscope-reorder# in the order of tests/conftest.py: the long files first
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test kills faults lint bench clean
@@ -36,12 +37,12 @@ test: lint
 ifdef TESTS
 	$(BIN)/pytest $(TESTS)
 else
-	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --ignore=tests/story --ignore=tests/faults
-	$(BIN)/pytest --numprocesses=3 --dist=loadfile tests/story tests/faults
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 $(BY_FILE) --ignore=tests/story --ignore=tests/faults
+	$(BIN)/pytest --numprocesses=3 $(BY_FILE) tests/story tests/faults
 endif
 
 kills: $(VENV)/.dev
-	KILLS=all $(BIN)/pytest tests/story/test_kills.py
+	KILLS=all $(BIN)/pytest tests/story/test_kills.py tests/story/test_evidence_kills.py
 
 faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(PLANS),--plans $(PLANS)) $(if $(ONLY),--only $(ONLY))

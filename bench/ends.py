@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from bench.common import cpu_seconds
-from bench.due import TTL, Late
+from bench.due import TTL, Late, TooBusy
 from bench.stage import at, callers_for, drain, each, open_house, opened, start_clock, start_worker, table, valkey
 from workers.stores.link import Link
 from workers.stores.port import Store
@@ -70,7 +70,8 @@ async def measure(
             for process in (worker, clock):
                 process.wait_line("started")
             left = (begins - await store.records.now()).total_seconds()
-            assert left > 0, f"the machine is too busy: it took {-left:.1f} s too long to get ready"
+            if left < 0:
+                raise TooBusy(f"the machine is too busy: it took {-left:.1f} s too long to get ready")
             used = cpu_seconds(worker.pid)
             size = await store.log.size()
             await asyncio.sleep(left + spread.total_seconds())

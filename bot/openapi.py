@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
@@ -144,6 +145,12 @@ def _schemas(routes: Sequence[Route]) -> dict[str, Any]:
         for _, model in route.answers.values():
             for member in get_args(model) or ((model,) if model else ()):
                 wanted[member, "serialization"] = None
-    _, schemas = models_json_schema(list(wanted), ref_template=REF)
+    return _schemas_of(tuple(wanted))
+
+
+@functools.cache
+def _schemas_of(wanted: tuple[tuple[type[BaseModel], JsonSchemaMode], ...]) -> dict[str, Any]:
+    """Take them from the models once per process: for each of several applications anew it is most of building one."""
+    _, schemas = models_json_schema(wanted, ref_template=REF)
     found: dict[str, Any] = schemas["$defs"]
     return found

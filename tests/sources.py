@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +50,10 @@ class Source:
         yield from (node for node in ast.walk(self.tree) if isinstance(node, Function))
 
 
+_source = cache(Source)
+"""One file is read and parsed once per process: its tree is large, and every collection of garbage walks through it."""
+
+
 def sources(*packages: str) -> list[Source]:
     """Return the files of these packages (all four), in a fixed order."""
-    return [Source(path) for package in packages or PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    return [_source(path) for package in packages or PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]

@@ -11,11 +11,13 @@ import hashlib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import CodeType
 
 import aiohttp_jinja2
 from aiohttp import web
 from aiohttp.typedefs import Middleware
-from jinja2 import PackageLoader, StrictUndefined
+from jinja2 import BytecodeCache, PackageLoader, StrictUndefined
+from jinja2.bccache import Bucket
 
 from approvers.card import visible
 from approvers.times import spell, to_ms
@@ -50,6 +52,22 @@ _FILTERS: dict[str, Callable[..., str]] = {
 }
 
 
+class _Compiled(BytecodeCache):
+    """Keep what templates were compiled to, so that several applications of one process do it once."""
+
+    def __init__(self) -> None:
+        self._code: dict[tuple[str, str], CodeType | None] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._code.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key, bucket.checksum] = bucket.code
+
+
+_COMPILED = _Compiled()
+
+
 def mount(app: web.Application, deps: Deps) -> None:
     """Put the console under `/console/` of the application."""
     console = web.Application()
@@ -58,6 +76,7 @@ def mount(app: web.Application, deps: Deps) -> None:
     env = aiohttp_jinja2.setup(
         console,
         loader=PackageLoader("bot.surfaces"),
+        bytecode_cache=_COMPILED,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -32,6 +32,6 @@ async def test_several_processes_note_it_once_and_a_gap_begins_anew():
 
 async def test_the_application_notes_it_while_it_runs():
     store = memory_store()
-    async with Web.over(store), asyncio.timeout(5):
+    async with Web.over(store), asyncio.timeout(30):
         while not (await noted(store)).version:  # noqa: ASYNC110 a note wakes nobody who could be asked for an event
             await asyncio.sleep(0)

@@ -272,7 +272,7 @@ class TestTheLedger:
 
 async def _eventually(street: Street, view: View) -> Cards:
     """Return the record as soon as there is one."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not await street.cards(view):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
     return await street.record(view)

@@ -121,12 +121,12 @@ async def test_what_the_router_refuses_is_a_problem_too(quick_web: Web, method, 
 def log() -> Iterator[io.StringIO]:
     """Log as the process itself does, and put pytest's own handlers back."""
     root, stream = logging.getLogger(), io.StringIO()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
     logs.configure("web", "debug", stream)
     yield stream
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 async def test_an_unexpected_error_is_500_with_an_id_and_a_traceback_in_the_log(quick_web: Web, log: io.StringIO):

@@ -234,7 +234,7 @@ def test_a_fresh_interpreter_loads_nothing_of_the_server(arguments, loaded):
         "import atexit, json, sys\n"
         "atexit.register(lambda: print('LOADED', json.dumps(sorted(sys.modules)), file=sys.stderr))\n" + arguments
     )
-    done = subprocess.run([sys.executable, "-c", code], env=clean_environ(), capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code], env=clean_environ(), capture_output=True, text=True, timeout=60)
     modules = json.loads(done.stderr.partition("LOADED ")[2])
     assert loaded in modules
     roots = {name.partition(".")[0] for name in modules}
@@ -260,5 +260,5 @@ cli.main(sys.argv[1:])
         (["demo", "here", "--once"], "demo here True\n"),
         (["keys", "new", "bot"], "key for bot\n"),
     ):
-        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stdout) == (0, printed), done.stderr

@@ -110,14 +110,14 @@ def test_a_killed_parent_takes_its_server_along_and_loses_nothing(tmp_path: Path
     with embedded_valkey(tmp_path) as server, client(server) as heir:
         assert heir.get("kept") == "by the killed parent's server"
         assert not alive(pid)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30  # of the 60 that the parent would have slept
 
 
 def test_ctrl_c_ends_the_parent_first_and_then_the_server(tmp_path: Path) -> None:
     process, pid = parent(tmp_path)
     assert os.getsid(pid) == pid, "a signal to our group does not reach it"
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert not alive(pid)
     assert "bye bye" in (tmp_path / "valkey.log").read_text(), "it closed its file itself"
 

@@ -119,7 +119,7 @@ def test_it_waits_for_an_answer(world, blocking, spawn):
     process = spawn("credential-process", asked.id)
     world.wait_for_call(f"GET /v1/requests/{asked.id}")
     world.approve()
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert json.loads(out)["AccessKeyId"] == SECRET["access_key_id"], err
 
 
@@ -197,7 +197,7 @@ def test_it_loads_the_standard_library_alone(world, blocking):
         "import countersign.__main__"
     )
     environ = {**clean_environ(), **world.environ}
-    done = subprocess.run([sys.executable, "-c", code, grant], env=environ, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", code, grant], env=environ, capture_output=True, text=True, timeout=60)
     assert json.loads(done.stdout)["Version"] == 1
     assert not set(done.stderr.split()) & {"pydantic", "aiohttp", "typer", "rich", "cryptography", "asyncio", "yarl"}
 

@@ -303,7 +303,7 @@ def test_a_terminal_gets_one_line_that_lives(world):
         seen += os.read(master, 4096)
     assert b"waits for 1 of sre until" in seen
     world.approve()
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "ran\n")
     os.close(master)
 

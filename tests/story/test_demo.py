@@ -115,7 +115,7 @@ def test_it_plays_every_scene_by_itself(demo: Demo, tmp_path: Path, show: Callab
     code = process.wait(120)
     told = process.output.decode()
     assert code == 0, told
-    assert time.monotonic() - began < 110  # 45 s on an idle machine, 30 of them monitoring's first wait
+    assert time.monotonic() - began < 240  # 45 s on an idle machine, 30 of them monitoring's first wait
     lines = [line for line in told.splitlines() if line.startswith(("ok ", "FAIL"))]
     assert all(line.startswith("ok ") for line in lines)
     for scene in SCENES:

@@ -22,13 +22,13 @@ API_KEY = "cs_" + "Ab-_9" * 8 + "xyz"
 def stream() -> Iterator[io.StringIO]:
     """Configure logging for one test, and put pytest's own handlers back."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
     one = io.StringIO()
     logs.configure("web", "debug", one)
     yield one
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:

@@ -136,7 +136,7 @@ async def test_a_burst_shares_jobs_and_each_item_is_run_with_its_own_fence(
         job = Job.fetch("grant-0-1000-of-10", connection=client, serializer=JSONSerializer)
         assert job.description == "10 items"
     worker = start(scene, empty_valkey.url, "burst")
-    _, errors = worker.communicate(timeout=30)
+    _, errors = worker.communicate(timeout=60)
     assert worker.returncode == 0, errors
     assert [line.split()[:2] for line in notes(scene)] == [[f"grant:{n}", str(1000 + n)] for n in range(80)]
 
@@ -153,7 +153,7 @@ async def test_a_queue_that_is_away_is_unavailable(tmp_path: Path) -> None:
 async def test_a_worker_runs_each_item_with_its_fence(queue: Queue, empty_valkey: Valkey, scene: Path) -> None:
     await queue.push([Attempt("grant:a", 1), Attempt("sweep:aws", 2)])
     worker = start(scene, empty_valkey.url, "burst")
-    _, errors = worker.communicate(timeout=30)
+    _, errors = worker.communicate(timeout=60)
     assert worker.returncode == 0, errors
     assert notes(scene) == [f"grant:a 1 {worker.pid}", f"sweep:aws 2 {worker.pid}"], "in the worker's own process"
     with empty_valkey.client() as client:
@@ -181,7 +181,7 @@ def test_a_forged_job_fails_and_runs_nothing(
     forge(empty_valkey, "forged", json.loads(json.dumps(call).replace("{owned}", str(owned))), **fields)
     forge(empty_valkey, "honest", CALL)
     worker = start(scene, empty_valkey.url, "burst")
-    worker.communicate(timeout=30)
+    worker.communicate(timeout=60)
     assert not owned.exists()
     assert [line.rsplit(" ", 1)[0] for line in notes(scene)] == ["grant:a 1"], "the next job runs"
     with empty_valkey.client() as client:
@@ -196,7 +196,7 @@ def test_a_forged_callback_is_never_called(empty_valkey: Valkey, scene: Path, ou
     call = CALL if outcome == "success" else ["os.system", None, ["true"], {}]
     forge(empty_valkey, "forged", call, **{f"{outcome}_callback_name": "trap.call"})
     worker = start(scene, empty_valkey.url, "burst")
-    worker.communicate(timeout=30)
+    worker.communicate(timeout=60)
     assert not (scene / "owned").exists()
 
 
@@ -207,7 +207,7 @@ def test_a_forged_webhook_is_never_fetched(empty_valkey: Valkey, scene: Path, tm
         with trap.client() as client:
             before = client.info("stats")["total_connections_received"]
             worker = start(scene, empty_valkey.url, "burst")
-            worker.communicate(timeout=30)
+            worker.communicate(timeout=60)
             assert client.info("stats")["total_connections_received"] == before
     assert len(notes(scene)) == 1
 
@@ -240,7 +240,7 @@ def test_an_idle_worker_stops_at_once_and_cleanly(empty_valkey: Valkey, scene: P
     with empty_valkey.client() as client:
         wait_until(lambda: client.hget(client.smembers("rq:workers").pop(), "state") == b"idle")
         worker.send_signal(number)
-        _, errors = worker.communicate(timeout=10)
+        _, errors = worker.communicate(timeout=60)
         assert worker.returncode == 0, errors
         assert client.smembers("rq:workers") == set(), "and leaves RQ's books"
     assert (scene / "ended").exists()
@@ -251,7 +251,7 @@ async def test_a_busy_worker_finishes_its_job_first(queue: Queue, empty_valkey: 
     worker = start(scene, empty_valkey.url)
     wait_until(lambda: notes(scene))
     worker.terminate()
-    _, errors = worker.communicate(timeout=10)
+    _, errors = worker.communicate(timeout=60)
     assert worker.returncode == 0, errors
     assert notes(scene)[1:] == ["slow done"]
     with empty_valkey.client() as client:

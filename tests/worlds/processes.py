@@ -83,12 +83,12 @@ class Process:
         """Return the lines of one stream since the first start."""
         return self._paths[stream].read_text(errors="replace").splitlines()
 
-    def wait_ready(self, url: str, timeout: float = 30.0) -> Self:
+    def wait_ready(self, url: str, timeout: float = 60.0) -> Self:
         """Return once `url` answers 200; fail at once if the process ends first."""
         self._until(lambda: _answers(url), f"{url} to answer", timeout)
         return self
 
-    def wait_line(self, pattern: str, timeout: float = 30.0) -> re.Match[str]:
+    def wait_line(self, pattern: str, timeout: float = 60.0) -> re.Match[str]:
         """Return the first match in what was printed since the last start."""
 
         def find() -> re.Match[str] | None:
@@ -110,7 +110,7 @@ class Process:
         assert self._popen
         return self._popen.returncode
 
-    def wait(self, timeout: float = 30.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         """Wait until it ends by itself, and return its exit code."""
         assert self._popen
         return self._popen.wait(timeout)

@@ -155,7 +155,7 @@ async def test_an_answer_that_is_not_200_is_an_error_to_the_person(
 
 
 async def test_no_answer_in_time_is_an_error_to_the_person(slack: SlackWorld) -> None:
-    async with asyncio.timeout(5), silent() as url:
+    async with asyncio.timeout(30), silent() as url:
         slack.connect(url)
         slack.courier.patience = 0.05
         delivery = await slack.command("U02", "/countersign", "list")

@@ -60,7 +60,7 @@ class Valkey:
         self._process = subprocess.Popen(
             [find_binary(), *words], stdout=subprocess.DEVNULL, env=self._env, preexec_fn=_die_with_the_tests
         )
-        give_up = time.monotonic() + 20
+        give_up = time.monotonic() + 60
         with self.client() as client:
             while time.monotonic() < give_up:
                 with suppress(redis.ConnectionError):

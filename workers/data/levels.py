@@ -46,6 +46,9 @@ class Levels:
         self._lists = {name: _one_pattern(patterns) for name, patterns in lists.items()}
         self._held = lru_cache(maxsize=4096)(self._look)
         self._fits = lru_cache(maxsize=4096)(self._fits_any)
+        self._meant = lru_cache(maxsize=256)(self._likest_anywhere)
+        self._levels_fit = lru_cache(maxsize=256)(self._levels_that_fit)
+        self._services = frozenset(name.partition(":")[0] for name in self._levels)
         self._pairs = {first.lower(): _one_pattern(seconds) for first, seconds in pairs.items()}
         self._bare = {f"{service}:{name}".lower() for service, one in arns.items() for name in one.get("bare", ())}
         self._arns = {service: frozenset(one["arns"]) for service, one in arns.items() if "arns" in one}
@@ -85,28 +88,34 @@ class Levels:
         """Return the action, or pattern that ends in `*`, that a misspelt one was meant to be; None if none is alike.
 
         The same name in exactly one other service comes first (`cloudwatch:FilterLogEvents`), then the likest name of
-        the service, itself the likest one where there is no such service. Takes up to some 100 ms.
+        the service, itself the likest one where there is no such service. Takes up to some 100 ms when first asked.
         """
-        service, _, name = action.partition(":")
-        stem, star, rest = name.partition("*")
-        if rest:
-            return None
-        found = None if star else self._elsewhere(stem)
-        return found or self._likest(service, stem, star)
+        return self._meant(action)
 
     def services(self) -> frozenset[str]:
         """Return the names of all services, in lower case."""
-        return frozenset(name.partition(":")[0] for name in self._levels)
+        return self._services
 
     def levels_of(self, pattern: str) -> frozenset[str]:
         """Return the access levels of the actions that a pattern (`*` is its only wildcard) fits."""
-        return frozenset(level for name, level in self._levels.items() if matches(pattern.lower(), name))
+        return self._levels_fit(pattern.lower())
 
     def _look(self, action: str) -> frozenset[str]:
         return frozenset(name for name, pattern in self._lists.items() if pattern.fullmatch(action))
 
     def _fits_any(self, pattern: str) -> bool:
         return pattern in self._levels or ("*" in pattern and any(matches(pattern, name) for name in self._levels))
+
+    def _levels_that_fit(self, pattern: str) -> frozenset[str]:
+        return frozenset(level for name, level in self._levels.items() if matches(pattern, name))
+
+    def _likest_anywhere(self, action: str) -> str | None:
+        service, _, name = action.partition(":")
+        stem, star, rest = name.partition("*")
+        if rest:
+            return None
+        found = None if star else self._elsewhere(stem)
+        return found or self._likest(service, stem, star)
 
     def _elsewhere(self, name: str) -> str | None:
         ending = f":{name.lower()}"

@@ -6,6 +6,7 @@ SDK's debug logging, which prints answers with the credentials in them, is held 
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
@@ -31,6 +32,7 @@ from botocore.exceptions import (
     ProxyConnectionError,
     ReadTimeoutError,
 )
+from botocore.loaders import Loader
 
 from workers.providers import documents
 from workers.providers.access import AwsAccess, Identity, Keys
@@ -165,7 +167,15 @@ def keys_only_session() -> Session:
     """Return an SDK session for static keys: it reads no AWS_PROFILE and no file of the user's."""
     nothing = (None, None, os.devnull, None)
     unread = {"profile": (None, None, None, None), "config_file": nothing, "credentials_file": nothing}
-    return Session(botocore_session=botocore.session.Session(session_vars=unread))
+    session = botocore.session.Session(session_vars=unread)
+    session.register_component("data_loader", _models())
+    return Session(botocore_session=session)
+
+
+@functools.cache
+def _models() -> Loader:
+    """Read the SDK's descriptions of the services once per process: for each session anew it takes 0.2 s."""
+    return Loader()
 
 
 def tried(call: Callable[[], Sdk]) -> tuple[Sdk, Exception | None]:

@@ -32,8 +32,8 @@ async def test_news_come_when_there_are_any(world: World, visitor: Visitor) -> N
     assert not done
     view = await world.ask()
     began = time.monotonic()
-    news = await asyncio.wait_for(waiting, 5)
-    assert time.monotonic() - began < 1.5
+    news = await asyncio.wait_for(waiting, 20)
+    assert time.monotonic() - began < 10  # a page waits for twenty
     assert view.request.handle in news["html"]
     assert abs(news["now"] / 1000 - time.time()) < 5
 
@@ -62,7 +62,7 @@ async def test_every_page_has_its_own_news(world: World, visitor: Visitor) -> No
     waiting = asyncio.create_task(live(visitor, await token_of(visitor, page), f"{page}/live"))
     await asyncio.sleep(0)
     await visitor.review(view.request.id, "deny", preset="not_now")
-    assert "denies: Not now." in (await asyncio.wait_for(waiting, 5))["html"]
+    assert "denies: Not now." in (await asyncio.wait_for(waiting, 20))["html"]
 
 
 async def test_stopping_lets_waiting_pages_go(visit: Visit) -> None:
@@ -74,9 +74,9 @@ async def test_stopping_lets_waiting_pages_go(visit: Visit) -> None:
         await asyncio.sleep(0.3)
         world.deps.closing.set()
         began = time.monotonic()
-        for news in await asyncio.wait_for(asyncio.gather(*waiting), 5):
+        for news in await asyncio.wait_for(asyncio.gather(*waiting), 20):
             assert "html" not in news
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
 
 
 class Moody(MemoryStore):

@@ -16,7 +16,7 @@ async def test_the_ledger_names_who_acted_on_which_copy(town: SlackTown):
     await town.click("dana", await town.card(view), "cs_approve")
     assert "behind" in await town.heard("dana")
     await town.click("robin", await town.card(view), "cs_approve")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while '"acted_by":"user:robin"' not in (  # noqa: ASYNC110
             record := (await town.deps.store.records.read([key])).records[key].json
         ):

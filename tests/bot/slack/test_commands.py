@@ -61,7 +61,7 @@ async def later(town: SlackTown, name: str, words: str) -> str:
         found = [one.visible_text() for one in town.slack.ephemerals(account)]
         return next((text for text in found if words in text), None)
 
-    text = await town.slack.until(look, 8.0, f"{words!r} for {name}")
+    text = await town.slack.until(look, 30.0, f"{words!r} for {name}")
     assert text is not None
     return text
 

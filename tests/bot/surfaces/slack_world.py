@@ -75,7 +75,7 @@ class SlackDriver:
             said = all(word.lower() in text.lower() for text in texts for word in words)
             return "\n".join(texts) if texts and said else None
 
-        found = await self._slack.until(look, 8, f"cards of {request} with {words}")
+        found = await self._slack.until(look, 30, f"cards of {request} with {words}")
         assert found is not None
         return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -26,6 +25,7 @@ from tests.bot.slack.gallery import CONSOLE
 from tests.bot.teams import gallery
 from tests.bot.teams.schema import faults, live_markup, seen, verbs
 from tests.bot.teams.town import BUCKET, CHANNEL, GUEST, NOBODY, OUTSIDER, TeamsTown, button, open_town, person, read
+from tests.worlds.stopwatch import own_time
 from tests.worlds.teams import Message
 
 MANY = 100
@@ -54,9 +54,19 @@ async def listed(town: TeamsTown, words: str) -> Message:
         found = [one for one, text in texts if ("in one list" in text or "of this list" in text) and words in text]
         return found[-1] if found else None
 
-    found = await town.teams.until(look, 20, f"a list with {words!r}")
+    found = await town.teams.until(look, 120, f"a list with {words!r}")
     assert found is not None
     return found
+
+
+async def noted(town: TeamsTown, request: str, since: str = "") -> str:
+    """Wait until the record of the request's cards knows what the message shows, and that it is another face."""
+    async with asyncio.timeout(60):
+        while True:
+            known = await change(town.store.records, request, lambda cards: cards)
+            if faces := {one.face for one in known.copies} - {"", since}:
+                return faces.pop()
+            await asyncio.sleep(0.005)
 
 
 async def flood(town: TeamsTown, count: int) -> list[View]:
@@ -90,11 +100,11 @@ async def look(town: TeamsTown, row: str) -> View:
 async def test_a_hundred_at_once_make_few_messages_and_all_count_as_shown(usual: TeamsTown) -> None:
     town = usual
     before = len(town.teams.messages(CHANNEL))
-    began = time.monotonic()
+    began = own_time()
     views = await flood(town, MANY)
     rest = MANY - CARDS_PER_MINUTE
     shown = await listed(town, f"{rest} of {rest} ")
-    assert time.monotonic() - began < 15
+    assert own_time() - began < 15
     assert len(town.teams.messages(CHANNEL)) - before == CARDS_PER_MINUTE + 1
     assert f"and {rest - 20} more: they are in the console." in shown.visible_text()
     assert "App Home" not in shown.visible_text()
@@ -105,7 +115,7 @@ async def test_a_hundred_at_once_make_few_messages_and_all_count_as_shown(usual:
     async def reached(view: View) -> bool:
         return all(copy["message"] for copy in await town.copies_kept(view))
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not all([await reached(view) for view in views]):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -161,8 +171,10 @@ async def test_a_list_that_is_clicked_before_it_is_noted_is_not_taken_for_a_card
     shown = await listed(town, "2 of 2 ")
     row = rows(shown)[0]
     name = row.partition(".")[0]
+    face = await noted(town, name)
     await town.press("robin", shown, DENY, inputs={"rows": row})
     await listed(town, "1 of 2 ")
+    await noted(town, name, since=face)  # or its note comes after the next line
     await change(town.store.records, name, lambda _: Cards())
     assert "0 of 1 denied." in await town.press("alex", shown, DENY, inputs={"rows": row})
     await town.stop()

@@ -33,7 +33,7 @@ class Both:
             found = [one for one in self.slack.messages(SLACK_CHANNEL) if view.request.id in str(one.blocks)]
             return found[0] if found and words in found[0].visible_text() else None
 
-        card = await self.slack.until(look, 8.0, f"{words!r} in Slack")
+        card = await self.slack.until(look, 30.0, f"{words!r} in Slack")
         assert card is not None
         return card
 

@@ -191,7 +191,7 @@ def test_what_it_leaves_running_holds_nobody_up_and_is_ended(box: Box, provider:
     box.says("revoke", "sleep 60 & echo $! > state/child; echo '{}'")
     began = time.monotonic()
     provider.revoke(handle_of(new_grant_id()))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # of the 60 that its child sleeps
     assert ended(box)
 
 

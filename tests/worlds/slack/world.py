@@ -225,7 +225,7 @@ class SlackWorld(Hands):
 
     # --- wait
 
-    async def until(self, ready: Callable[[], T], timeout: float = 5.0, what: str = "") -> T:
+    async def until(self, ready: Callable[[], T], timeout: float = 30.0, what: str = "") -> T:
         """Return what `ready` returns once that is true; it is asked again after every change here."""
         watcher = asyncio.Event()
         self._watchers.append(watcher)
@@ -243,7 +243,7 @@ class SlackWorld(Hands):
         finally:
             self._watchers.remove(watcher)
 
-    async def wait_for_message(self, channel_id: str, count: int = 1, timeout: float = 5.0) -> Message:
+    async def wait_for_message(self, channel_id: str, count: int = 1, timeout: float = 30.0) -> Message:
         """Return the newest message of a channel once it has so many."""
         found = await self.until(lambda: self.messages(channel_id)[count - 1 :], timeout, f"{count} in {channel_id}")
         return found[-1]

@@ -233,7 +233,7 @@ class TeamsWorld(Hands):
 
     # --- wait
 
-    async def until(self, ready: Callable[[], T], timeout: float = 5.0, what: str = "") -> T:
+    async def until(self, ready: Callable[[], T], timeout: float = 30.0, what: str = "") -> T:
         """Return what `ready` returns once that is true; it is asked again after every change here."""
         watcher = asyncio.Event()
         self._watchers.append(watcher)
@@ -251,7 +251,7 @@ class TeamsWorld(Hands):
         finally:
             self._watchers.remove(watcher)
 
-    async def wait_for_message(self, place_id: str, count: int = 1, timeout: float = 5.0) -> Message:
+    async def wait_for_message(self, place_id: str, count: int = 1, timeout: float = 30.0) -> Message:
         """Return the app's newest message of a place's top level once there are so many."""
 
         def enough() -> list[Message]:
@@ -259,7 +259,7 @@ class TeamsWorld(Hands):
 
         return (await self.until(enough, timeout, f"{count} in {place_id}"))[-1]
 
-    async def wait_for_chat(self, person: str, count: int = 1, timeout: float = 5.0) -> Message:
+    async def wait_for_chat(self, person: str, count: int = 1, timeout: float = 30.0) -> Message:
         """Return the newest message to one person once there are so many."""
         return (await self.until(lambda: self.chat(person)[count - 1 :], timeout, f"{count} to {person}"))[-1]
 
