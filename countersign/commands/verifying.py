@@ -21,7 +21,7 @@ def command(
     *,
     key: Annotated[
         list[str] | None,
-        typer.Option(help="The log's public key, NAME+ID+BASE64, or @FILE; from outside the export."),
+        typer.Option(metavar="KEY", help="The log's public key, NAME+ID+BASE64, or @FILE; not from the export."),
     ] = None,
     witness: Annotated[
         list[Path] | None,

@@ -54,7 +54,7 @@ def command(
         str, typer.Option("--before", metavar="DATE", help="Only records older than this: 2026-05-01, 90d.")
     ],
     export: Annotated[Path, typer.Option("--export", metavar="DIR", help="An export that holds them; it is verified.")],
-    key: Annotated[list[str], typer.Option(help="The log's public key, NAME+ID+BASE64, or @FILE.")],
+    key: Annotated[list[str], typer.Option(metavar="KEY", help="The log's public key, NAME+ID+BASE64, or @FILE.")],
     why: Annotated[str, typer.Option("--why", help="Why, for the log.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     by: By = None,
@@ -67,8 +67,10 @@ def command(
     again after an interruption: it goes on.
     """
     reason = Reason(why, who(by), moment("--before", before, datetime.now(UTC)))
-    held = held_by(export, keys_of(key))
+    given = keys_of(key)
     try:
+        with_store(state, lambda store: refuse_young(store, reason.before))  # before minutes are spent on the export
+        held = held_by(export, given)
         done = with_store(state, lambda store: truncate(store, Wish(reason, held, dry_run)))
     except KeyboardInterrupt:
         say("stopped. What was begun is recorded; run the same command again, and it goes on from there")
@@ -98,11 +100,7 @@ async def truncate(store: Store, wish: Wish, youngest: timedelta = YOUNGEST) -> 
     await _same_log(store, wish.held)
     left, planned = await unfinished(store), None
     if left is None:
-        newest = await store.records.now() - youngest
-        if wish.reason.before > newest:
-            raise NotTruncated(
-                f"records of the last {youngest.days} days stay: name a time before {stamp(newest)}", field="--before"
-            )
+        await refuse_young(store, wish.reason.before, youngest)
         with bar("records", wish.held.size) as moved:
             planned = await plan(store, wish.held, wish.reason.before, moved)
         if wish.dry_run:
@@ -120,6 +118,15 @@ async def truncate(store: Store, wish: Wish, youngest: timedelta = YOUNGEST) -> 
     with bar("records", left.size) as moved:
         count = await take_out(store, left, moved)
     return Done(left.size, left.root, count, planned)
+
+
+async def refuse_young(store: Store, before: datetime, youngest: timedelta = YOUNGEST) -> None:
+    """Raise NotTruncated where records would go that are not old enough."""
+    newest = await store.records.now() - youngest
+    if before > newest:
+        raise NotTruncated(
+            f"records of the last {youngest.days} days stay: name a time before {stamp(newest)}", field="--before"
+        )
 
 
 async def _same_log(store: Store, held: Held) -> None:
