@@ -6,7 +6,9 @@ imported before its name was typed. Exit codes are the contract: `main` is the o
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -79,6 +81,21 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _code(arguments: list[str], asked: str, below: str, before: int) -> int:
     try:
+        return _ran(arguments, asked, below, before)
+    except SystemExit as ended:
+        if ended.code != OTHER:  # which is the library's own end where nobody reads on
+            raise
+        return before + _otherwise(arguments)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail again at the end
+        say("no space left where stdout goes, or for temporary files (TMPDIR): what was printed is not all")
+        return before + _otherwise(arguments)
+
+
+def _ran(arguments: list[str], asked: str, below: str, before: int) -> int:
+    try:
         command: Callable[..., Any] = typer.main.get_command(build(asked, below))
         returned = command(arguments, prog_name="countersign", standalone_mode=False)
         if returned == INTERRUPTED:
@@ -91,11 +108,16 @@ def _code(arguments: list[str], asked: str, below: str, before: int) -> int:
         return before + exit_code_of(error)
     except typer.TyperException as error:
         say(f"{error.format_message()} (see `{_path(asked)} --help`)")
-        asked_for = [word for word in arguments if not word.startswith("-")][:2]
-        return before + (receipts.NOT_CHECKED if asked_for in CHECKS else OTHER)
+        return before + _otherwise(arguments)
     except (KeyboardInterrupt, typer.Abort):
         say("interrupted")
         return before + OTHER
+
+
+def _otherwise(arguments: list[str]) -> int:
+    """Return the exit code of a command that came to no answer: of a check it must not be that of a bad one."""
+    asked_for = [word for word in arguments if not word.startswith("-")][:2]
+    return receipts.NOT_CHECKED if asked_for in CHECKS else OTHER
 
 
 def _path(asked: str) -> str:

@@ -34,7 +34,9 @@ def verify(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The receipt, or an answer that holds it; - for stdin.")],
     key: Annotated[
         list[str] | None,
-        typer.Option(help="Countersign's verifier key, NAME+ID+BASE64, or @FILE that holds one or more."),
+        typer.Option(
+            metavar="KEY", help="Countersign's verifier key, NAME+ID+BASE64, or @FILE that holds one or more."
+        ),
     ] = None,
     *,
     action_digest: Annotated[

@@ -262,3 +262,19 @@ cli.main(sys.argv[1:])
     ):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stdout) == (0, printed), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"), [(("audit", "verify"), 2), (("receipt", "verify"), 2), (("audit", "show"), 1)]
+)
+def test_an_answer_that_cannot_be_written_is_told_and_is_no_verdict(asked: tuple[str, str], code: int):
+    command = [sys.executable, "-m", "countersign", *asked, "--help"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == code
+    assert done.stderr.startswith("countersign: no space left where stdout goes")
+    assert "Traceback" not in done.stderr
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as nobody:
+        assert nobody.stdout and nobody.stderr
+        nobody.stdout.close()
+        assert (nobody.stderr.read(), nobody.wait(timeout=60)) == ("", code)
