@@ -21,7 +21,7 @@ from approvers.times import stamp
 from approvers.tree import Frontier
 from countersign.ops import signed_log
 from countersign.ops.exporting_records import Moved
-from countersign.ops.truncating_plan import Held, NotTruncated, Plan
+from countersign.ops.truncating_plan import MEANWHILE, Held, NotTruncated, Plan
 from workers.stores import layout
 from workers.stores.cutting import Cut
 from workers.stores.port import Commit, Conflict, Records, Snapshot, Store, transact
@@ -29,7 +29,6 @@ from workers.stores.truncated import TRUNCATED, Truncation, truncation_in
 
 STEP = 200
 """Records that one step takes out; the store does nothing else meanwhile (a few milliseconds)."""
-MEANWHILE = "another truncation has begun meanwhile: see what it says, and run this again"
 
 
 @dataclass(frozen=True)

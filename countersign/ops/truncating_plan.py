@@ -26,6 +26,7 @@ from workers.stores.port import Snapshot, Store
 from workers.stores.window import forwards
 
 PAGE = 200
+MEANWHILE = "another truncation has begun meanwhile: see what it says, and run this again"
 APPLIED = ("policy.applied", "roster.applied")
 
 
@@ -128,6 +129,8 @@ async def _seen(store: Store, held: Held, before: datetime, signed: set[int], mo
     base, wanted = await store.log.base(), stamp(before)
     seen = _Seen(Frontier(base.size, list(base.peaks)), base.size)
     async for page in forwards(store.log, base.size, held.size):
+        if page.first != seen.frontier.size + 1:
+            raise NotTruncated(MEANWHILE)
         for position, body in enumerate(page.bodies, page.first):
             seen.take(position, decoded(body), wanted)
             seen.frontier.extend([body])

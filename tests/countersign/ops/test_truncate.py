@@ -37,7 +37,7 @@ from workers.clock.notary import Notary
 from workers.clock.receipting import Receipting
 from workers.signing import Signers, SigningKey, public_of
 from workers.stores import layout
-from workers.stores.port import Commit, Conflict, Store
+from workers.stores.port import Commit, Conflict, Store, Truncated
 from workers.stores.truncated import TRUNCATED
 
 T = TypeVar("T")
@@ -413,6 +413,29 @@ async def test_two_at_once_take_out_what_one_would(history: SignedHistory, tmp_p
     kinds = [json.loads(body)["type"] for body in await history.store.log.chain(SYSTEM)]
     assert kinds.count("log.truncated") == 1
     assert grave(looked(await save(history, tmp_path / "after"))) == []
+
+
+class Meanwhile:
+    """A log of which records are taken out while it is read."""
+
+    def __init__(self, store: Store) -> None:
+        self._log, self._begun = store.log, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def tail(self, after: int, limit: int = 500) -> list[bytes]:
+        if after == 0 and not self._begun:
+            self._begun = True
+            raise Truncated(4)
+        return await self._log.tail(after, limit)
+
+
+async def test_one_that_comes_while_it_is_planned_is_no_other_log(history: SignedHistory, tmp_path: Path) -> None:
+    held = held_by(await save(history, tmp_path / "whole"), [OURS])
+    store = replace(history.store, log=Meanwhile(history.store))  # type: ignore[arg-type]
+    with pytest.raises(NotTruncated, match="another truncation has begun meanwhile"):
+        await truncate(store, wish(history, held), youngest=NOW)
 
 
 async def test_an_export_says_that_records_were_taken_out_or_is_not_made(
