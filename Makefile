@@ -5,7 +5,7 @@
 #   make demo SLACK=1  the same, with its cards in your Slack: two tokens in the environment (docs/slack.md);
 #                      CHANNEL=C… and PLAY="robin=U…" where the channel and who plays whom are not clear
 #   make test          lint, types, import rules and all tests (TESTS=tests/bot runs some)
-#   make kills         every kill of tests/story/test_kills.py and test_evidence_kills.py, not only those of a test run
+#   make kills         every kill of tests/story/test_*kills.py, not only those of a test run
 #   make faults        1,000 fault plans on the real thing, in at most an hour, and three planted bugs found among 200
 #                      (SEED=… another seed, PLANS=… fewer, ONLY=hash one of them alone)
 #   make lint          the same without the tests
@@ -42,7 +42,7 @@ else
 endif
 
 kills: $(VENV)/.dev
-	KILLS=all $(BIN)/pytest tests/story/test_kills.py tests/story/test_evidence_kills.py
+	KILLS=all $(BIN)/pytest tests/story/test_kills.py tests/story/test_evidence_kills.py tests/story/test_truncate_kills.py
 
 faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(PLANS),--plans $(PLANS)) $(if $(ONLY),--only $(ONLY))
