@@ -10,7 +10,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.skips", "tests.shown", "tests.recorded", "tests.bot.surfaces.matrix"]
+pytest_plugins = ["tests.skips", "tests.shown", "tests.recorded", "tests.loops", "tests.bot.surfaces.matrix"]
 
 # Deterministic on purpose: a red run must be red again. A slow machine is no failure, so there is no deadline.
 _COMMON = {"deadline": None, "derandomize": True, "suppress_health_check": [HealthCheck.too_slow]}
