@@ -327,12 +327,12 @@ async def test_an_index_is_read_in_order_of_its_moments_and_page_by_page(store: 
 
 async def test_a_sealed_credential_ends_by_its_moment_or_by_a_commit(store: Store) -> None:
     now = await store.records.now()
-    await say(store, sealed={"g": Sealed(b"g", later(now, 0.2)), "h": Sealed(b"h", later(now, 60)), "none": None})
+    await say(store, sealed={"g": Sealed(b"g", later(now, 1)), "h": Sealed(b"h", later(now, 60)), "none": None})
     assert [await store.records.sealed(grant) for grant in ("g", "h", "none")] == [b"g", b"h", None]
     await say(store, sealed={"h": None})
     assert await store.records.sealed("h") is None
     await until(lambda: unsealed(store, "g"))
-    assert (await store.records.read([])).now >= later(now, 0.2)
+    assert (await store.records.read([])).now >= later(now, 1)
     await say(store, sealed={"g": Sealed(b"late", from_ms(1000))})
     assert await store.records.sealed("g") is None
 
