@@ -234,7 +234,10 @@ def _text(value: object) -> str:
 
 
 def _written(value: object) -> str:
-    """Write a value, by exact type: every record of every commit is. Surrogates show when it is encoded."""
+    """Write a value, by exact type: every record of every commit is. Surrogates show when it is encoded.
+
+    Types are compared through `kind`, taken once; a type checker cannot follow that.
+    """
     kind = type(value)
     if isinstance(value, str):
         return _quoted(value)

@@ -100,7 +100,7 @@ def line_of(record: Data) -> Line:
     """Return the line of one record. A kind that has no words here is told by its name."""
     kind, data = str(record.get("type", "record")), record.get("data")
     words = _tried(WORDS[kind], data) if kind in WORDS else ""
-    more = _tried(lambda: tuple(MORE[kind](data))) if kind in MORE else ()  # type: ignore[arg-type]
+    more = _tried(lambda: tuple(MORE[kind](data))) if kind in MORE else ()  # type: ignore[arg-type]  # it may be none: tried
     if kind in PROVEN:
         more = (*_proof_of_identity(record), *(more or ()))
     moment, number = str(record.get("at", "")), record.get("n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,9 +11,9 @@ from countersign.verifying.core import RECORDS, Seen, Tree
 from countersign.verifying.findings import Finding
 from countersign.verifying.folder import BASE, open_export, read_base
 from countersign.verifying.replaying import Replay
+from countersign.verifying.replaying_rules import beside
 from countersign.verifying.story import Story
 
-FOLDERS = ("policies", "rosters")
 SKIPPED = "Not decided once more"
 """The headline of what could not be replayed, by type and reason: nothing of it is guessed."""
 
@@ -85,8 +84,7 @@ class Checks:
 
     def __init__(self, export: Path) -> None:
         """Take the folder, for rules that were applied before its first record."""
-        self._export = export
-        self._story, self._replay, self._ends = Story(), Replay(self._rules), Ends()
+        self._story, self._replay, self._ends = Story(), Replay(beside(export)), Ends()
         # the replay before the story: of a forged decision it says first that it does not follow from its policy
         self.all = (Schema(), self._replay, self._story, self._ends, Beginning(export))
 
@@ -103,10 +101,3 @@ class Checks:
     def replayed(self) -> int:
         """Return how many decisions were made once more."""
         return self._replay.replayed.total()
-
-    def _rules(self, sha256: str) -> str | None:
-        for folder in FOLDERS:
-            path = self._export / folder / f"{sha256}.toml"
-            if path.is_file() and hashlib.sha256(raw := path.read_bytes()).hexdigest() == sha256:
-                return raw.decode()
-        return None

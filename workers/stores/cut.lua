@@ -5,7 +5,8 @@
 --       count of rows, then the rows, flat
 -- Reply how many are taken out; otherwise {error, detail}
 --
--- What a chain loses is counted here, by the log itself: the caller's word for it has to agree.
+-- What a chain loses is counted here, by the log itself: the caller's word for it has to agree. `section` is that of
+-- commit.lua: a script can load no other.
 
 local call, prefix = redis.call, KEYS[1]
 local before, size, peaks = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
